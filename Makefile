@@ -1,0 +1,55 @@
+# A course report from notebooks: `make report` is all a student needs; `make help` lists the rest.
+
+EDITION ?= complete
+LANGS   ?= en zh-TW
+PROFILE ?= quick
+JOBS    ?= 1
+Q       ?= cnn
+P       ?=
+DATA    ?=
+
+PYTHON  ?= python3
+BIN     := .venv/bin
+READY   := .venv/ready
+REPORT   = $(BIN)/python -m fer_report
+
+ifneq ($(DATA),)
+export FER_DATA := $(if $(wildcard $(DATA)),$(abspath $(DATA)),$(DATA))
+endif
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: help setup report question data lab test clean
+
+help:     ## what there is
+	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /: /; s/:  *## /: /' | awk -F': ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo
+	@echo '  EDITION=$(EDITION)  LANGS="$(LANGS)"  PROFILE=$(PROFILE) (smoke, quick, full)  DATA=fer2013.csv  JOBS=$(JOBS)  Q=$(Q)  P="name=value ..."'
+
+setup: $(READY)  ## .venv with everything pinned (done by every other target when needed)
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Try: make setup PYTHON=python3.11")'
+	@if command -v uv >/dev/null; then \
+	    uv venv -q --allow-existing --python $(PYTHON) .venv && uv pip install -q --python $(BIN)/python -r requirements.txt -e .; \
+	else \
+	    $(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt -e .; \
+	fi
+	@touch $@
+
+report: $(READY)  ## build/report-<edition>-<language>.pdf; only what changed is done again
+	@$(REPORT) report --edition $(EDITION) --langs $(LANGS) --profile $(PROFILE) --jobs $(JOBS)
+
+question: $(READY)  ## one question by itself: make question Q=confusion P="preset=E"
+	@$(REPORT) question $(Q) --set "$(P)" --langs $(LANGS) --profile $(PROFILE)
+
+data: $(READY)  ## download FER2013 into data/ (needs Kaggle access) and say what is there
+	@$(BIN)/python -m fer_utils.data --download
+
+lab: $(READY)  ## open the notebooks in JupyterLab
+	@$(BIN)/jupyter lab --notebook-dir notebooks
+
+test: $(READY)  ## all tests (minutes)
+	@$(BIN)/python -m pytest
+
+clean:  ## forget everything generated (build/ and the data cache); trained runs in runs/ stay
+	rm -rf build data/cache

@@ -1,0 +1,127 @@
+"""Augmentation as one tf.data step: a batch of pictures and a seed in, other pictures out.
+
+Every random draw is *stateless* (a function of the seed alone), so a training that was stopped and resumed sees the
+pictures that it would have seen. Pictures are float32 grey levels 0…255; what moves in from outside repeats the edge.
+"""
+
+import math
+
+import tensorflow as tf
+
+# Each setting is 0 (or False) unless a preset says otherwise; `augment()` refuses names that are not here.
+SETTINGS = {
+    "shift": "largest shift, as a share of the width and of the height",
+    "rotation": "largest rotation to either side, in degrees",
+    "zoom": "largest change of size, as a share",
+    "shear": "largest shear, in degrees",
+    "flip": "mirror every other picture, at random",
+    "noise": "standard deviation of Gaussian noise on each pixel, as a share of the grey range",
+    "cutout": "side of a square that is blanked with the picture's mean, in pixels",
+}
+
+
+def augment(images, seed, **settings):
+    """A batch as the network shall see it in this pass.
+
+    Args:
+        images: (batch, height, width, 1) float32 tensor, grey levels 0…255.
+        seed: (2,) int tensor; the same seed gives the same pictures.
+        settings: see SETTINGS.
+
+    Returns:
+        Tensor of the same shape and range.
+
+    Raises:
+        ValueError: for a setting that is not in SETTINGS.
+    """
+    unknown = sorted(set(settings) - set(SETTINGS))
+    if unknown:
+        raise ValueError(f"augment: unknown {', '.join(unknown)}; there are: {', '.join(SETTINGS)}")
+    given = {name: value for name, value in settings.items() if value}
+    moves = {name: given[name] for name in ("shift", "rotation", "zoom", "shear", "flip") if name in given}
+    if moves:
+        images = warp(images, seed, **moves)
+    if "noise" in given:
+        images = images + 255 * given["noise"] * tf.random.stateless_normal(tf.shape(images), _fold(seed, 10))
+        images = tf.clip_by_value(images, 0.0, 255.0)
+    if "cutout" in given:
+        images = cutout(images, seed, given["cutout"])
+    return images
+
+
+def warp(images, seed, shift=0.0, rotation=0.0, zoom=0.0, shear=0.0, flip=False):
+    """Shift, rotation, zoom, shear and mirror in one affine resampling (bilinear), about the picture's middle."""
+    count, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
+
+    def draw(number, largest):
+        return tf.random.stateless_uniform([count], _fold(seed, number), -largest, largest)
+
+    angle, slant = draw(0, math.radians(rotation)), draw(1, math.radians(shear))
+    scale_x, scale_y = 1 + draw(2, zoom), 1 + draw(3, zoom)
+    mirror = tf.where(draw(4, 1.0) < 0, -1.0, 1.0) if flip else tf.ones([count])
+    # Rows of the matrix that maps a place in the output to the place in the input it is read from.
+    a, b = mirror * scale_x * tf.cos(angle), -scale_x * tf.sin(angle + slant)
+    d, e = mirror * scale_y * tf.sin(angle), scale_y * tf.cos(angle + slant)
+    middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
+    c = middle_x - a * middle_x - b * middle_y + draw(5, shift * width)
+    f = middle_y - d * middle_x - e * middle_y + draw(6, shift * height)
+    zero = tf.zeros([count])
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.stack([a, b, c, d, e, f, zero, zero], axis=1),
+        output_shape=[height, width],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+    )
+
+
+def cutout(images, seed, side):
+    """A square of each picture blanked with the picture's own mean.
+
+    References:
+        DeVries & Taylor (2017), Improved Regularization of Convolutional Neural Networks with Cutout, arXiv:1708.04552.
+    """
+    count, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
+    middle_y = tf.random.stateless_uniform([count, 1, 1, 1], _fold(seed, 20), 0.0, float(height))
+    middle_x = tf.random.stateless_uniform([count, 1, 1, 1], _fold(seed, 21), 0.0, float(width))
+    rows = tf.reshape(tf.range(height, dtype=tf.float32), [1, -1, 1, 1])
+    columns = tf.reshape(tf.range(width, dtype=tf.float32), [1, 1, -1, 1])
+    hole = (tf.abs(rows - middle_y) < side / 2) & (tf.abs(columns - middle_x) < side / 2)
+    return tf.where(hole, tf.reduce_mean(images, axis=(1, 2, 3), keepdims=True), images)
+
+
+def batches(images, labels, batch, seed, first_pass=0, passes=1, augmentation=None):
+    """The training pictures, shuffled anew in every pass, as a tf.data stream of (images, labels).
+
+    The batch at a given place is a function of (seed, pass, place) alone, whatever was read before it.
+
+    Args:
+        images: (N, 48, 48, 1) uint8 array. labels: (N,) int array.
+        batch: pictures a step; the last batch of a pass may be smaller.
+        seed: int. first_pass, passes: the stream holds the passes first_pass … passes − 1.
+        augmentation: settings of `augment`, or None.
+
+    Returns:
+        tf.data.Dataset of ((batch, 48, 48, 1) float32 in 0…255, (batch,) int64).
+    """
+    count, steps = len(images), math.ceil(len(images) / batch)
+    images, labels = tf.constant(images), tf.constant(labels, tf.int64)
+
+    def places(number):  # one pass: which pictures each of its batches holds
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=[seed, number])
+        return tf.data.Dataset.from_tensor_slices(order).batch(batch).enumerate(number * steps)
+
+    def read(step, places):
+        pictures = tf.cast(tf.gather(images, places), tf.float32)
+        if augmentation:
+            pictures = augment(pictures, tf.stack([tf.constant(seed, tf.int64), step]), **augmentation)
+        return pictures, tf.gather(labels, places)
+
+    stream = tf.data.Dataset.range(first_pass, passes).flat_map(places)
+    return stream.map(read, num_parallel_calls=2).prefetch(4)
+
+
+def _fold(seed, number):
+    """Another seed for each of the draws that one seed must serve."""
+    return tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int64), number)

@@ -1,0 +1,219 @@
+"""The networks: one plain builder function a model, each callable without arguments.
+
+Every builder returns a flat functional `keras.Model` with named layers: input (48, 48, 1) grey levels 0…255 -> the
+model's own normalisation -> … -> `logits` (7,) -> `probs` (7,). Explanations read `logits`, losses and scores `probs`.
+"""
+
+import keras
+from keras import layers
+
+from fer_utils.labels import CLASSES, IMAGE_SHAPE
+
+PIXELS = IMAGE_SHAPE[0] * IMAGE_SHAPE[1] * IMAGE_SHAPE[2]
+
+
+# -- the two ends that every network shares ----------------------------------------------------------------------------
+
+
+@keras.saving.register_keras_serializable("fer_utils")
+class PerPicture(layers.Layer):
+    """Each picture to mean 0 and standard deviation 1, by its own pixels."""
+
+    def call(self, x):
+        axes = (1, 2, 3)
+        centred = x - keras.ops.mean(x, axes, keepdims=True)
+        return centred / (keras.ops.std(x, axes, keepdims=True) + 1.0)  # + one grey level: a blank picture stays 0
+
+
+def normalise(x, normalisation="scale", mean=127.5, sd=64.0):
+    """The model's own first step, from grey levels 0…255.
+
+    Args:
+        x: Keras tensor (batch, 48, 48, 1).
+        normalisation: `none` (0…255 as they are), `scale` (/255), `zscore` (the training split's mean and standard
+            deviation) or `picture` (each picture's own).
+        mean, sd: grey levels, used by `zscore` alone.
+
+    Raises:
+        ValueError: for another word.
+    """
+    if normalisation == "none":
+        return x
+    if normalisation == "scale":
+        return layers.Rescaling(1 / 255, name="normalise")(x)
+    if normalisation == "zscore":
+        return layers.Rescaling(1 / sd, offset=-mean / sd, name="normalise")(x)
+    if normalisation == "picture":
+        return PerPicture(name="normalise")(x)
+    raise ValueError(f"normalisation={normalisation!r}: choose none, scale, zscore or picture")
+
+
+def classify(inputs, x, name, **dense):
+    """Logits and probabilities, both in float32 whatever the precision of the rest (the softmax of bf16 is coarse)."""
+    logits = layers.Dense(len(CLASSES), dtype="float32", name="logits", **dense)(x)
+    return keras.Model(inputs, layers.Softmax(dtype="float32", name="probs")(logits), name=name)
+
+
+def start(**normalisation):
+    inputs = keras.Input(IMAGE_SHAPE, name="images")
+    return inputs, normalise(inputs, **normalisation)
+
+
+# -- system A ----------------------------------------------------------------------------------------------------------
+
+
+def cnn_a(dropout=0.25, **normalisation):
+    """A's CNN: three conv blocks 48 -> 24 -> 12 -> 6, then 110 – 480 – 7. 629,077 parameters, 1,420 not trained."""
+    inputs, x = start(**normalisation)
+    for block, (filters, size) in enumerate([(50, 5), (80, 5), (100, 3)], start=1):
+        x = layers.Conv2D(filters, size, padding="same", activation="relu", name=f"conv2d_{block}")(x)
+        x = layers.BatchNormalization(name=f"bn_{block}")(x)
+        x = layers.MaxPooling2D(2, name=f"pool_{block}")(x)
+        x = layers.Dropout(dropout, name=f"drop_{block}")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(110, activation="relu", name="dense_1")(x)
+    x = layers.Dropout(2 * dropout, name="drop_dense_1")(x)
+    x = layers.Dense(480, activation="relu", name="dense_2")(x)
+    x = layers.BatchNormalization(name="bn_dense_2")(x)
+    x = layers.Dropout(2 * dropout, name="drop_dense_2")(x)
+    return classify(inputs, x, "cnn_a")
+
+
+def dnn_a(**normalisation):
+    """A's DNN: 2304 – 197 – 826 – 7. 623,422 parameters."""
+    return dnn((197, 826), name="dnn_a", **normalisation)
+
+
+# -- system E ----------------------------------------------------------------------------------------------------------
+
+
+def cnn_e(l1=3e-5, l2=5e-5, **normalisation):
+    """E's CNN: three blocks of two convs and a pooling by 4 (48 -> 12 -> 3 -> 1), then 2048 – 512 – 7. 1,919,975."""
+    penalty = {"kernel_regularizer": keras.regularizers.L1L2(l1, l2)}
+    inputs, x = start(**normalisation)
+    for block, filters in enumerate([32, 64, 128], start=1):
+        for part, size in enumerate([5, 4], start=1):
+            name = f"{block}_{part}"
+            x = layers.Conv2D(filters, size, padding="same", activation="relu", name=f"conv2d_{name}", **penalty)(x)
+            x = layers.BatchNormalization(name=f"bn_{name}")(x)
+        x = layers.MaxPooling2D(4, padding="same", name=f"pool_{block}")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(2048, activation="relu", name="dense_1", **penalty)(x)
+    x = layers.Dropout(0.5, name="drop_dense_1")(x)
+    x = layers.Dense(512, activation="relu", name="dense_2", **penalty)(x)
+    return classify(inputs, x, "cnn_e", **penalty)
+
+
+def dnn_e(l1=3e-5, l2=5e-5, **normalisation):
+    """E's DNN: a dense layer of 30 on every pixel (the last axis), flattened, then 30 four times – 7. 2,076,697."""
+    penalty = {"kernel_regularizer": keras.regularizers.L1L2(l1, l2)}
+    inputs, x = start(**normalisation)
+    x = layers.Dense(30, activation="relu", name="dense_1", **penalty)(x)
+    x = layers.Flatten(name="flatten")(x)
+    for number in range(2, 6):
+        x = layers.Dense(30, activation="relu", name=f"dense_{number}", **penalty)(x)
+    return classify(inputs, x, "dnn_e", **penalty)
+
+
+# -- networks of the kit's own -----------------------------------------------------------------------------------------
+
+
+def cnn_small(width=16, **normalisation):
+    """A small CNN for many quick trainings: three 3×3 convs, each with a pooling, no batch norm. 27,911 parameters."""
+    inputs, x = start(**normalisation)
+    for block, filters in enumerate([width, 2 * width, 4 * width], start=1):
+        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv2d_{block}")(x)
+        x = layers.MaxPooling2D(2, name=f"pool_{block}")(x)
+    x = layers.GlobalAveragePooling2D(name="average")(x)
+    x = layers.Dense(4 * width, activation="relu", name="dense_1")(x)
+    return classify(inputs, x, "cnn_small")
+
+
+def dnn(widths=(197, 826), dropout=0.0, name="dnn", **normalisation):
+    """A plain DNN: the picture flattened, then ReLU layers of these widths."""
+    inputs, x = start(**normalisation)
+    x = layers.Flatten(name="flatten")(x)
+    for number, width in enumerate(widths, start=1):
+        x = layers.Dense(width, activation="relu", name=f"dense_{number}")(x)
+        if dropout:
+            x = layers.Dropout(dropout, name=f"drop_dense_{number}")(x)
+    return classify(inputs, x, name)
+
+
+def dnn_matched(parameters=629_077, **normalisation):
+    """A DNN of two hidden layers with as many parameters as asked for, within 0.1 %."""
+    return dnn(matched_widths(parameters), name="dnn_matched", **normalisation)
+
+
+def matched_widths(parameters, tolerance=1e-3):
+    """Widths (first, second) of the DNN 2304 – first – second – 7 that has about this many parameters.
+
+    Of all pairs within the tolerance it takes the one with the most equal widths, so that no layer is a bottleneck.
+
+    Args:
+        parameters: how many the DNN should have.
+        tolerance: allowed difference, as a share of `parameters`.
+
+    Raises:
+        ValueError: where no pair comes close enough (below some 5,000 parameters).
+
+    >>> matched_widths(629_077)
+    (246, 244)
+    """
+    outputs, pairs = len(CLASSES), []
+    for first in range(2, parameters // (PIXELS + 1) + 1):
+        left = parameters - (PIXELS + 1) * first - outputs  # what remains for the second layer's rows and the logits
+        second = round(left / (first + 1 + outputs))
+        total = (PIXELS + 1) * first + (first + 1 + outputs) * second + outputs
+        if second >= 2 and abs(total - parameters) <= tolerance * parameters:
+            pairs.append((abs(first - second), first, second))
+    if not pairs:
+        raise ValueError(f"no DNN of two hidden layers has {parameters:,} parameters within {tolerance:.1%}")
+    return min(pairs)[1:]
+
+
+BUILDERS = {build.__name__: build for build in (cnn_a, dnn_a, cnn_e, dnn_e, cnn_small, dnn, dnn_matched)}
+
+
+def build(name, **settings):
+    """The model of that name.
+
+    Raises:
+        ValueError: for a name that is not in BUILDERS; the message lists those that are.
+    """
+    if name not in BUILDERS:
+        raise ValueError(f"model={name!r} is not one of: {', '.join(BUILDERS)}")
+    return BUILDERS[name](**settings)
+
+
+# -- counts ------------------------------------------------------------------------------------------------------------
+
+
+def trainable_parameters(model):
+    """How many numbers training changes (batch norm's moving statistics are not among them)."""
+    return sum(int(keras.ops.size(weight)) for weight in model.trainable_weights)
+
+
+def flops(model):
+    """Floating-point operations of one picture's forward pass: 2 for each multiply-add of the conv and dense layers."""
+    total = 0
+    for layer in model.layers:
+        if isinstance(layer, layers.Conv2D | layers.Dense):
+            positions = 1
+            for size in layer.output.shape[1:-1]:
+                positions *= size
+            total += 2 * positions * int(keras.ops.size(layer.kernel))
+    return total
+
+
+def describe(model):
+    """The layers in order: a list of dicts with name, kind, output (the shape as text) and parameters."""
+    return [
+        {
+            "name": layer.name,
+            "kind": type(layer).__name__,
+            "output": "×".join(map(str, layer.output.shape[1:])),
+            "parameters": layer.count_params(),
+        }
+        for layer in model.layers
+    ]

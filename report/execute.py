@@ -1,0 +1,212 @@
+"""Runs questions, each in a kernel process of its own, and keeps what came out together with a receipt."""
+
+import json
+import os
+import signal
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .project import Project
+
+
+@dataclass(frozen=True)
+class Task:
+    """A notebook to be run with certain parameters.
+
+    Attributes:
+        notebook: its name.
+        parameters: dict of those values that differ from the defaults.
+        key: hash of all that the outputs depend on.
+        ingredients: that what was hashed; goes into the receipt.
+    """
+
+    notebook: str
+    parameters: dict = field(hash=False)
+    key: str = ""
+    ingredients: dict = field(default_factory=dict, hash=False)
+
+    def stored(self, project):
+        """Where the executed notebook is; its receipt lies beside it, with the suffix .json."""
+        return project.build / "executed" / f"{self.notebook}-{self.key}.ipynb"
+
+    def receipt(self, project):
+        """The receipt of the last run as a dict, or None where it was never run to its end or failure."""
+        try:
+            return json.loads(self.stored(project).with_suffix(".json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def is_done(self, project):
+        receipt = self.receipt(project)
+        return bool(receipt) and receipt["status"] == "ok" and self.stored(project).is_file()
+
+
+def run(tasks, project: Project, jobs=1, timeout=None, echo=print):
+    """Runs the tasks that have no receipt of success; a task that fails does not stop the others.
+
+    Args:
+        tasks: list of Task; those with the same key run once.
+        project: the Project.
+        jobs: how many run at once.
+        timeout: seconds that a cell may take; None for ever.
+        echo: called with a line of progress.
+
+    Raises:
+        KeyboardInterrupt: after the kernels were stopped; what was not finished leaves nothing behind.
+    """
+    distinct = list({task.key: task for task in tasks}.values())
+    width = max(len(task.notebook) for task in distinct)
+    waiting = [task for task in distinct if not task.is_done(project)]
+    for task in distinct:
+        if task not in waiting:
+            echo(f"  {task.notebook:{width}}  cached")
+    if not waiting:
+        return
+    quicken_imports()
+    import papermill  # noqa: F401  (imported here, once, and not by several threads at the same time)
+
+    kernels = Kernels()
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = {pool.submit(_run_one, task, project, kernels, timeout, echo, width): task for task in waiting}
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            kernels.stop(futures)
+            raise
+
+
+def _run_one(task, project, kernels, timeout, echo, width):
+    echo(f"  {task.notebook:{width}}  running")
+    began = time.monotonic()
+    notebook, failure = _execute(task, project, kernels, timeout)
+    if kernels.stopping.is_set():
+        return
+    seconds = round(time.monotonic() - began, 1)
+    receipt = {
+        "status": "failed" if failure else "ok",
+        "failure": failure,
+        "notebook": task.notebook,
+        "key": task.key,
+        "seconds": seconds,
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S"),
+        **task.ingredients,
+    }
+    stored = task.stored(project)
+    write_whole(stored, notebook)
+    write_whole(stored.with_suffix(".json"), json.dumps(receipt, ensure_ascii=False, indent=1, default=repr).encode())
+    echo(f"  {task.notebook:{width}}  {receipt['status']}  {seconds} s")
+
+
+def _execute(task, project, kernels, timeout):
+    """Runs a notebook. Returns it (bytes) with the outputs there are, and a dict on its failure, or None."""
+    import papermill
+
+    source = project.notebook(task.notebook)
+    with tempfile.TemporaryDirectory(prefix="fer-") as scratch:
+        output = Path(scratch, "executed.ipynb")
+        failure = None
+        try:
+            papermill.execute_notebook(
+                source,
+                output,
+                task.parameters,
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                execution_timeout=timeout,
+                resources={"metadata": {"path": str(project.notebooks)}},  # papermill's `cwd` would move all threads
+                kernel_manager_class=kernels.manager_class(project, scratch),
+            )
+        except Exception as error:  # a cell that raised, a kernel that died, a timeout, a kernel that never started
+            failure = _failure(error, output)
+        return (output if output.is_file() else source).read_bytes(), failure
+
+
+def _failure(error, output):
+    """Which cell failed, and why: papermill marks every cell as completed, also where the kernel died."""
+    cells = json.loads(output.read_text("utf-8"))["cells"] if output.is_file() else []
+    cells = [c for c in cells if c["cell_type"] == "code" and "injected-parameters" not in c["metadata"].get("tags", [])]
+    started = [i for i, c in enumerate(cells) if c["metadata"].get("papermill", {}).get("start_time")]
+    if hasattr(error, "ename"):
+        message = f"{error.ename}: {error.evalue}"
+    else:
+        message = f"{type(error).__name__}: {error}"
+    message = next((line.strip() for line in message.splitlines() if line.strip()), "unknown")
+    if not started:
+        return {"cell": None, "id": None, "line": "", "message": message}
+    cell = cells[started[-1]]
+    code = next((line.strip() for line in cell["source"] if line.strip()), "")
+    return {"cell": started[-1] + 1, "id": cell.get("id"), "line": code[:80], "message": message}
+
+
+class Kernels:
+    """The kernel processes that run at the moment; they can be stopped from another thread."""
+
+    def __init__(self):
+        self.stopping = threading.Event()
+        self.processes = set()
+
+    def manager_class(self, project, scratch):
+        """A kernel manager for one notebook.
+
+        Its kernel talks through sockets in the folder `scratch` (TCP ports are raced for where several start at once),
+        and finds the project's modules, installed or not.
+        """
+        from jupyter_client.manager import AsyncKernelManager
+
+        kernels = self
+        path = os.pathsep.join(filter(None, [str(project.root), os.environ.get("PYTHONPATH")]))
+        environment = {**os.environ, "PYTHONPATH": path, "SOURCE_DATE_EPOCH": "0"}
+
+        class Manager(AsyncKernelManager):
+            async def start_kernel(self, **kwargs):
+                self.transport, self.ip = "ipc", f"{scratch}/kernel"
+                with open(f"{scratch}/kernel.log", "w") as log:
+                    await super().start_kernel(env=environment, stdout=log, stderr=log, **kwargs)
+                kernels.processes.add(self.provisioner.process)
+                if kernels.stopping.is_set():
+                    raise RuntimeError("stopped")
+
+        return Manager
+
+    def stop(self, futures, patience=5):
+        """Interrupts all kernels as Ctrl-C would; kills those that do not end in time (seconds)."""
+        self.stopping.set()
+        try:
+            self._signal(signal.SIGINT)
+            wait(futures, timeout=patience)
+        finally:
+            self._signal(signal.SIGKILL)
+
+    def _signal(self, number):
+        for process in [p for p in list(self.processes) if p.poll() is None]:
+            os.killpg(process.pid, number)  # a kernel leads its own process group
+
+
+def write_whole(path, content):
+    """Writes a file whole or not at all.
+
+    Args:
+        path: Path; its folder is made.
+        content: bytes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def quicken_imports():
+    """Keeps jsonschema from compiling a grammar for IRIs (1.5 s), which no notebook needs."""
+    import sys
+
+    sys.modules.setdefault("rfc3987_syntax", None)

@@ -1,0 +1,185 @@
+"""Where things lie in a project, and its YAML files: editions (which questions, in which order) and the author."""
+
+import json
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LANGUAGES = ("en", "zh-TW")
+
+
+class UserError(Exception):
+    """Something that the user can put right; shown without a traceback."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question of an edition.
+
+    Attributes:
+        id: "q1", "q2", … by position; in front of the labels of its figures.
+        notebook: name of the notebook that answers it, without folder and suffix.
+        number: what the edition calls it; None for a question that is printed by itself and numbered nowhere.
+        points: share of the grade in percent, or None.
+        bonus: whether it is counted among the bonus questions.
+        parameters: dict of those parameters that are not the notebook's defaults.
+        wording: dict from language to Markdown, empty where the notebook's own wording stands.
+    """
+
+    id: str
+    notebook: str
+    number: int | str | None = None
+    points: float | None = None
+    bonus: bool = False
+    parameters: dict = field(default_factory=dict)
+    wording: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Edition:
+    """A report: its texts by language ({"en": …, "zh-TW": …}) and its questions in order."""
+
+    name: str
+    title: dict
+    edition: dict
+    course: dict
+    questions: tuple[Question, ...]
+    new_page: bool = True
+
+
+@dataclass(frozen=True)
+class Project:
+    """The folders of a project."""
+
+    root: Path
+
+    @property
+    def notebooks(self):
+        return self.root / "notebooks"
+
+    @property
+    def build(self):
+        return self.root / "build"
+
+    def notebook(self, name):
+        """Path of a notebook. Raises UserError with the names there are."""
+        path = self.notebooks / f"{name}.ipynb"
+        if not re.fullmatch(r"[\w-]+", str(name)) or not path.is_file():
+            known = sorted(p.stem for p in self.notebooks.glob("*.ipynb"))
+            raise UserError(f"no notebook {name!r}; there are: {', '.join(known) or 'none'}")
+        return path
+
+    def read_notebook(self, name):
+        """A notebook as the dict that its JSON holds."""
+        path = self.notebook(name)
+        try:
+            notebook = json.loads(path.read_text("utf-8"))
+            return {**notebook, "cells": [{**c, "source": "".join(c["source"])} for c in notebook["cells"]]}
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} is not a notebook: {error}") from None
+
+    def edition(self, name):
+        """Reads report/editions/<name>.yaml. Raises UserError, naming file and place, where it makes no sense."""
+        folder = self.root / "report" / "editions"
+        path = folder / f"{name}.yaml"
+        if not re.fullmatch(r"[\w-]+", name) or not path.is_file():
+            known = sorted(p.stem for p in folder.glob("*.yaml"))
+            raise UserError(f"no edition {name!r}; there are: {', '.join(known) or 'none'}")
+        content = _read_yaml(path)
+        _check_names(content, {"title", "edition", "course", "questions", "new_page"}, path)
+        if not isinstance(content.get("questions"), list) or not content["questions"]:
+            raise UserError(f"{path}: `questions` must be a list with at least one question")
+        return Edition(
+            name=name,
+            title=_texts(content.get("title", name), path, "title"),
+            edition=_texts(content.get("edition", ""), path, "edition"),
+            course=_texts(content.get("course", ""), path, "course"),
+            questions=tuple(self._question(i + 1, q, path) for i, q in enumerate(content["questions"])),
+            new_page=content.get("new_page", True),
+        )
+
+    def _question(self, position, content, path):
+        where = f"{path}, question {position}"
+        if not isinstance(content, dict) or "notebook" not in content:
+            raise UserError(f"{where}: a question needs a `notebook`")
+        _check_names(content, {"number", "points", "bonus", "notebook", "parameters", "question"}, where)
+        self.notebook(content["notebook"])
+        if not isinstance(content.get("parameters") or {}, dict):
+            raise UserError(f"{where}: `parameters` must be a mapping from names to values")
+        wording = content.get("question")
+        return Question(
+            id=f"q{position}",
+            notebook=content["notebook"],
+            number=content.get("number", position),
+            points=content.get("points"),
+            bonus=content.get("bonus", False),
+            parameters=content.get("parameters") or {},
+            wording=_texts(wording, where, "question") if wording else {},
+        )
+
+    def author(self):
+        """The fields of report/author.yaml that are filled in: name, id, department."""
+        path = self.root / "report" / "author.yaml"
+        if not path.is_file():
+            return []
+        import yaml
+
+        content = _read_yaml(path, yaml.BaseLoader)  # every field is text: an id like 007 keeps its zeros
+        _check_names(content, {"name", "id", "department"}, path)
+        return [str(content[key]).strip() for key in ("name", "id", "department") if str(content.get(key, "")).strip()]
+
+    def data_fingerprint(self):
+        """Fingerprint of the data that notebooks load; "" in a project without fer_utils.data."""
+        module = self._data_module()
+        return _with_data_errors(module, lambda: module.fingerprint()) if module else ""
+
+    def data_line(self):
+        """What the report says of the data: dict of name, fingerprint and drawn (bool); None without data."""
+        module = self._data_module()
+        if module:
+            dataset = _with_data_errors(module, lambda: module.load())
+            return {"name": dataset.name, "fingerprint": dataset.fingerprint, "drawn": dataset.drawn}
+
+    def _data_module(self):
+        if (self.root / "fer_utils" / "data.py").is_file():
+            sys.path.insert(0, str(self.root))
+            try:
+                from fer_utils import data
+            finally:
+                sys.path.remove(str(self.root))
+            return data
+
+
+def _with_data_errors(module, function):
+    try:
+        return function()
+    except module.DataError as error:
+        raise UserError(f"the data: {error}") from None
+
+
+def _read_yaml(path, loader=None):
+    import yaml
+
+    try:
+        content = yaml.load(path.read_text("utf-8"), loader or yaml.SafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(content or {}, dict):
+        raise UserError(f"{path} must hold `name: value` lines")
+    return content or {}
+
+
+def _check_names(content, known, where):
+    unknown = sorted(set(map(str, content)) - known)
+    if unknown:
+        raise UserError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+
+
+def _texts(value, where, name):
+    """A text that serves both languages, or one for each."""
+    if isinstance(value, dict):
+        if set(value) != set(LANGUAGES):
+            raise UserError(f"{where}: `{name}` needs exactly {' and '.join(LANGUAGES)}")
+        return {lang: str(text).strip() for lang, text in value.items()}
+    return dict.fromkeys(LANGUAGES, str(value).strip())

@@ -1,0 +1,176 @@
+"""Weaves today's text of the notebooks around the stored outputs, in one language: a folder of Typst files, then a PDF.
+
+An edit of a text therefore never runs any code, and both languages come from one execution.
+"""
+
+import importlib.metadata
+import json
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+from .execute import Task, quicken_imports
+from .keys import canonical, sha
+from .project import Question, UserError
+from .typst.literal import literal
+
+HERE = Path(__file__).parent
+TOOLS = ("typst", "nbconvert", "pypandoc-binary", "pylopdf-fonts-zh-tw", "matplotlib")  # what shapes a page
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A question of a report with the task that computes it."""
+
+    question: Question
+    task: Task
+    new_page: bool = True
+
+
+def key(chapter, project, lang, code):
+    """Hash of everything that a chapter's Typst is made from."""
+    notebook = project.notebook(chapter.task.notebook).read_bytes()
+    receipt = canonical(chapter.task.receipt(project))
+    return sha(toolchain(), notebook, receipt, canonical(asdict(chapter.question)), str(chapter.new_page), lang, code)
+
+
+@cache
+def toolchain():
+    """Hash of the files of this package and of the versions of the tools that it calls."""
+    sources = [p for p in sorted(HERE.rglob("*")) if p.suffix in (".py", ".lua", ".typ", ".j2", ".json")]
+    versions = [importlib.metadata.version(tool) for tool in TOOLS]
+    return sha(*versions, *(p.read_bytes() for p in sources))
+
+
+def weave(chapter, project, lang, code, folder):
+    """Writes a chapter's Typst files into a folder, if they are not there from an earlier time.
+
+    Args:
+        chapter: the Chapter.
+        project: the Project.
+        lang: "en" or "zh-TW".
+        code: "appendix", "inline" or "none".
+        folder: Path of the PDF's Typst files.
+
+    Returns:
+        List of warnings: missing glyphs, links to nowhere, TeX that is not understood, pictures that are not there.
+    """
+    from .typst.compile import write_files
+
+    record, name = folder / f"{chapter.question.id}.json", chapter.question.id
+    wanted = key(chapter, project, lang, code)
+    if record.is_file() and (known := json.loads(record.read_text("utf-8")))["key"] == wanted:
+        return known["warnings"]
+    body, media, parts = _convert(chapter, project, lang, code)
+    settings = {"number": chapter.question.number, "bonus": chapter.question.bonus}
+    heading = {"id": name, **settings, "points": chapter.question.points, "new-page": chapter.new_page}
+    files = {
+        f"{name}.typ": f'#import "kit.typ": *\n#question(..{literal(heading)}, title: [{parts["title"]}])\n{body}',
+        f"{name}-code.typ": f'#import "kit.typ": *\n#code-of({literal(settings["number"])}, '
+        f"bonus: {literal(settings['bonus'])}, [{parts['title']}], ..{literal(parts['code'])})\n",
+    }
+    write_files(folder, {**files, **media})
+    warnings = [f"{chapter.task.notebook}: {warning}" for warning in parts["warnings"]]
+    write_files(folder, {record.name: json.dumps({"key": wanted, "warnings": warnings}, ensure_ascii=False)})
+    return warnings
+
+
+def _convert(chapter, project, lang, code):
+    quicken_imports()
+    from .typst.exporter import TypstExporter
+
+    notebook = merged(chapter, project, lang)
+    exporter = TypstExporter(lang=lang, code=code, fragment=True, label_prefix=f"{chapter.question.id}-")
+    metadata = {"name": chapter.task.notebook, "path": str(project.notebooks)}
+    body, resources = exporter.from_notebook_node(notebook, {"metadata": metadata})
+    before = ""
+    if chapter.question.number is None and chapter.task.parameters:  # a question by itself says what it was run with
+        before += f"#parameters({literal({k: repr(v) for k, v in chapter.task.parameters.items()})})\n"
+    receipt = chapter.task.receipt(project)
+    if receipt["failure"]:
+        before += f"#failed({literal(failure_line(receipt['failure']))})\n"
+    return before + body, resources["outputs"], resources["typst"]
+
+
+def failure_line(failure):
+    """Which cell failed and why, in one line."""
+    where = f"cell [{failure['cell']}] {failure['line']}\n" if failure["cell"] else ""
+    return f"{where}{failure['message']}"
+
+
+def merged(chapter, project, lang):
+    """Today's notebook with the outputs of the stored one, and with the edition's wording of the question.
+
+    Code cells are matched by position: the key says that the code of both is the same.
+    """
+    import nbformat
+
+    notebook = nbformat.read(project.notebook(chapter.task.notebook), 4)
+    stored = nbformat.read(chapter.task.stored(project), 4)
+    code = [c for c in stored.cells if c.cell_type == "code" and not _has_tag(c, "injected-parameters")]
+    for cell, ran in zip((c for c in notebook.cells if c.cell_type == "code"), code, strict=True):
+        cell.outputs = ran.outputs
+    if chapter.question.wording:
+        notebook.cells = [c for c in notebook.cells if not _has_tag(c, "question")]
+        _insert(notebook, _after_title(notebook), "markdown", "question", chapter.question.wording[lang], ["question"])
+    if chapter.task.parameters:
+        given = "".join(f"\n{name} = {value!r}" for name, value in chapter.task.parameters.items())
+        position = next(i for i, c in enumerate(notebook.cells) if _has_tag(c, "parameters")) + 1
+        _insert(notebook, position, "code", "given-parameters", "# given for this report" + given)
+    return notebook
+
+
+def _insert(notebook, position, kind, cell_id, source, tags=()):
+    from nbformat.v4 import new_code_cell, new_markdown_cell
+
+    new_cell = {"code": new_code_cell, "markdown": new_markdown_cell}[kind]
+    notebook.cells.insert(position, new_cell(source, id=cell_id, metadata={"tags": list(tags)}))
+
+
+def _has_tag(cell, tag):
+    return tag in cell.metadata.get("tags", [])
+
+
+def _after_title(notebook):
+    """Position behind the title's cells (one for each language)."""
+    titles = [i for i, c in enumerate(notebook.cells) if c.cell_type == "markdown" and c.source.startswith("# ")]
+    return titles[-1] + 1 if titles else 0
+
+
+def main_file(settings, chapters, code):
+    """The Typst source that holds the chapters together.
+
+    Args:
+        settings: dict of what kit.typ's `report` takes.
+        chapters: list of Chapter.
+        code: "appendix" adds the code of all questions at the end.
+    """
+    lines = ['#import "kit.typ": *', f"#show: report.with(..{literal(settings)})"]
+    lines += [f'#include "{chapter.question.id}.typ"' for chapter in chapters]
+    if code == "appendix":
+        lines += ["#appendix()", *(f'#include "{chapter.question.id}-code.typ"' for chapter in chapters)]
+    return "\n".join(lines) + "\n"
+
+
+def typeset_report(folder, chapters):
+    """Compiles main.typ; a cell that Typst refuses is replaced by a note, so that the rest is printed all the same.
+
+    Returns:
+        The PDF as bytes, a list of warnings and a list of problems.
+    """
+    from .typst.compile import TypesettingError, typeset, without_cell
+
+    names, problems = {f"{c.question.id}.typ": c for c in chapters}, []
+    while True:
+        try:
+            pdf, warnings = typeset(folder)
+            return pdf, [f"typst: {warning}" for warning in warnings], problems
+        except TypesettingError as error:
+            problem = f"cell {error.cell} cannot be typeset: {error}"
+            if error.file not in names or error.cell is None or problem in problems:
+                raise UserError(f"Typst refuses {folder / (error.file or 'main.typ')}, line {error.line}: {error}") from None
+            problems.append(problem)
+            chapter = names[error.file]
+            path = folder / error.file
+            path.write_text(without_cell(path.read_text("utf-8"), error.cell, str(error)), "utf-8")
+            (folder / f"{chapter.question.id}.json").unlink()  # so that the next time weaves this chapter anew

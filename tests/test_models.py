@@ -1,0 +1,88 @@
+import keras
+import numpy as np
+import pytest
+
+from fer_utils import models
+
+# builder, all parameters, trainable parameters, million floating-point operations of a forward pass
+COUNTS = [
+    ("cnn_a", 629_077, 627_657, 142.600),
+    ("dnn_a", 623_422, 623_422, 1.245),
+    ("cnn_e", 1_919_975, 1_919_079, 123.837),
+    ("dnn_e", 2_076_697, 2_076_697, 4.291),
+    ("cnn_small", 27_911, 27_911, 11.289),
+    ("dnn", 623_422, 623_422, 1.245),
+    ("dnn_matched", 629_013, 629_013, 1.257),
+]
+
+
+def test_the_table_is_complete():
+    assert [row[0] for row in COUNTS] == list(models.BUILDERS)
+
+
+@pytest.mark.parametrize(("name", "total", "trainable", "megaflops"), COUNTS)
+def test_counts(name, total, trainable, megaflops):
+    model = models.build(name)
+    assert model.input_shape == (None, 48, 48, 1)
+    assert model.output_shape == (None, 7)
+    assert (model.count_params(), models.trainable_parameters(model)) == (total, trainable)
+    assert models.flops(model) / 1e6 == pytest.approx(megaflops, abs=1e-3)
+    assert sum(layer["parameters"] for layer in models.describe(model)) == total
+
+
+@pytest.mark.parametrize("name", models.BUILDERS)
+def test_logits_and_probs_are_separate_named_layers_of_a_flat_model(name):
+    model = models.build(name)
+    assert [layer.name for layer in model.layers[-2:]] == ["logits", "probs"]
+    assert not any(isinstance(layer, keras.Model) for layer in model.layers)
+    assert len({layer.name for layer in model.layers}) == len(model.layers)
+    images = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 1)).astype("float32")
+    logits = keras.Model(model.input, model.get_layer("logits").output)(images)
+    probs = model(images, training=False)
+    np.testing.assert_allclose(keras.ops.softmax(logits), probs, atol=1e-6)
+
+
+@pytest.mark.parametrize("parameters", [5_000, 27_911, 102_709, 629_077, 1_919_975, 13_562_119])
+def test_a_dnn_matches_any_count_within_a_thousandth(parameters):
+    first, second = models.matched_widths(parameters)
+    exact = 2304 * first + first + first * second + second + 7 * second + 7
+    assert abs(exact - parameters) <= 1e-3 * parameters
+
+
+def test_a_dnn_cannot_match_a_count_below_its_first_layer():
+    with pytest.raises(ValueError, match="1,000 parameters"):
+        models.matched_widths(1_000)
+
+
+# what the network itself sees of grey levels 0, 51 and 255
+NORMALISED = [
+    ("none", [0, 51, 255]),
+    ("scale", [0, 0.2, 1]),
+    ("zscore", [-2, -1.49, 0.55]),
+]
+
+
+@pytest.mark.parametrize(("word", "expected"), NORMALISED)
+def test_normalisation(word, expected):
+    inputs = keras.Input((48, 48, 1))
+    model = keras.Model(inputs, models.normalise(inputs, word, mean=200.0, sd=100.0))
+    images = np.zeros((1, 48, 48, 1), "float32")
+    images[0, 0, :3, 0] = [0, 51, 255]
+    np.testing.assert_allclose(model(images)[0, 0, :3, 0], expected, atol=1e-6)
+
+
+def test_normalisation_by_picture():
+    inputs = keras.Input((48, 48, 1))
+    model = keras.Model(inputs, models.normalise(inputs, "picture"))
+    images = np.random.default_rng(0).normal([[[[60]]], [[[200]]]], 30, (2, 48, 48, 1)).astype("float32")
+    seen = np.asarray(model(images))
+    np.testing.assert_allclose(seen.mean(axis=(1, 2, 3)), 0, atol=1e-4)
+    np.testing.assert_allclose(seen.std(axis=(1, 2, 3)), 1, atol=0.05)
+    assert np.isfinite(model(np.zeros((1, 48, 48, 1), "float32"))).all()
+
+
+def test_unknown_words_name_the_known_ones():
+    with pytest.raises(ValueError, match="cnn_a, dnn_a"):
+        models.build("resnet")
+    with pytest.raises(ValueError, match="zscore"):
+        models.cnn_small(normalisation="minmax")

@@ -1,0 +1,179 @@
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pydantic
+import pytest
+
+from fer_utils import data, evaluation, runs
+
+FIT = """
+import sys
+from fer_utils import runs
+print(runs.Run(preset="{preset}", profile="smoke", passes={passes}, batch=30).fit().folder.name)
+"""
+
+
+def fit_elsewhere(preset="small", passes=1):
+    """Another process that fits one run."""
+    code = FIT.format(preset=preset, passes=passes)
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finished(folder):
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def weights(run):
+    return hashlib.sha256(b"".join(w.tobytes() for w in run.model().get_weights())).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def trained(few_faces, tmp_path_factory):
+    """One finished run of two passes, with its store."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FER_DATA", str(few_faces))
+        patch.setenv("FER_RUNS", str(tmp_path_factory.mktemp("runs")))
+        yield runs.Run(preset="small", profile="smoke", passes=2).fit()
+
+
+def test_a_finished_run_is_complete(trained):
+    assert sorted(p.name for p in trained.folder.iterdir()) == [
+        "history.csv", "model.keras", "predictions.npz", "run.json", "tensorboard",
+    ]  # fmt: skip
+    assert trained.folder.name.startswith("small-smoke-passes=2-s0-")
+    assert trained.history["pass"].tolist() == [1, 2]
+    assert trained.info["settings"]["model"] == "cnn_small"
+    assert trained.info["parameters"] == 27_911
+    assert trained.info["data"]["training_pictures"] == 210
+
+
+def test_stored_logits_are_those_of_the_stored_model(trained, on_few_faces):
+    dataset = data.load()
+    for split in ("val", "public", "private"):
+        images, labels = dataset.part(split)
+        np.testing.assert_allclose(trained.model().predict(images, verbose=0), trained.probs(split), atol=2e-2)
+        score = trained.info["scores"][split]
+        assert score["value"] == evaluation.accuracy(labels, trained.probs(split)).value
+        assert (score["n"], score["low"] < score["value"] < score["high"]) == (len(labels), True)
+
+
+def test_the_second_fit_loads_and_imports_no_tensorflow(trained):
+    code = FIT.format(preset="small", passes=2).replace(", batch=30", "")
+    code += "import sys; assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == trained.folder.name
+
+
+# one setting changed -> another run
+CHANGES = [{"seed": 1}, {"learning_rate": 1e-4}, {"augmentation": {}}, {"limit": 50}, {"model_settings": {"width": 8}},
+           {"data": "another"}, {"code": "another"}, {"precision": "float32"}]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
+def test_every_setting_makes_another_run(change, on_few_faces, store):
+    same, other = runs.Run(preset="small"), runs.Run(preset="small", **change)
+    assert same.name == runs.Run(preset="small", passes=None).name != other.name
+
+
+def test_where_the_pictures_lie_does_not_make_another_run(few_faces, store, tmp_path):
+    copy = tmp_path / "copy.npz"
+    copy.write_bytes(few_faces.read_bytes())
+    assert runs.Run(source=str(few_faces)).name == runs.Run(source=str(copy)).name
+
+
+# what is asked, words of the refusal
+REFUSED = [
+    ({"preset": "Z"}, "not one of: A, A-dnn"),
+    ({"profile": "slow"}, "smoke, quick, full"),
+    ({"passes": 0}, "greater than 0"),
+    ({"passes": "many"}, "valid integer"),
+    ({"pases": 3}, "pases"),
+    ({"keep": "all"}, "best|last"),
+]
+
+
+@pytest.mark.parametrize(("asked", "words"), REFUSED)
+def test_bad_settings_are_refused_before_anything_is_made(asked, words, on_few_faces, store):
+    with pytest.raises((pydantic.ValidationError, ValueError), match=words):
+        runs.Run(**asked)
+    assert not store.exists()
+
+
+def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(on_few_faces, store, tmp_path, monkeypatch):
+    killed = fit_elsewhere("A", passes=3)
+    history = lambda: next(store.glob("A-*.partial/history.csv"), None)  # noqa: E731
+    deadline = time.monotonic() + 120
+    while not (history() and len(history().read_text().splitlines()) >= 2) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert finished(store)[0].endswith(".partial"), "the process had ended before it could be killed"
+    resumed = runs.Run(preset="A", profile="smoke", passes=3, batch=30).fit()
+    assert finished(store) == [resumed.folder.name]
+    assert not list(resumed.folder.glob("*.h5"))
+    monkeypatch.setenv("FER_RUNS", str(tmp_path / "undisturbed"))
+    undisturbed = runs.Run(preset="A", profile="smoke", passes=3, batch=30).fit()
+    columns = ["pass", "loss", "accuracy", "val_loss", "val_accuracy"]
+    pd.testing.assert_frame_equal(resumed.history[columns], undisturbed.history[columns])
+    assert weights(resumed) == weights(undisturbed)
+
+
+def test_two_processes_train_once(on_few_faces, store):
+    both = [fit_elsewhere(), fit_elsewhere()]
+    outputs = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert outputs[0][0] == outputs[1][0]
+    trainings = [errors.count("train small: 100%") > 0 for _, errors in outputs]
+    assert sorted(trainings) == [False, True]
+
+
+def test_damage_names_the_folder_and_spares_the_others(trained, tmp_path):
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    (damaged / "run.json").write_text(json.dumps(trained.info)[:100])
+    with pytest.raises(runs.RunError, match=f"{damaged} is damaged.*delete this folder"):
+        runs.Finished(damaged)
+    (damaged / "run.json").write_text(json.dumps(trained.info))
+    (damaged / "predictions.npz").write_bytes(b"PK")
+    with pytest.raises(runs.RunError, match="predictions.npz is damaged"):
+        runs.Finished(damaged).logits("public")
+    with pytest.raises(runs.RunError, match="no predictions for 'train'"):
+        trained.logits("train")
+
+
+def test_a_deleted_folder_is_trained_again(on_few_faces, store):
+    run = runs.Run(preset="small", profile="smoke")
+    first = run.fit()
+    os.rename(first.folder, store / "moved-away")
+    assert run.fit().folder.exists()
+
+
+def test_early_stopping_reads_only_the_history():
+    from fer_utils import training
+
+    history = pd.DataFrame({"val_accuracy": [0.3, 0.5, 0.4, 0.5]})
+    assert training.best_pass(history) == 1  # the first of equals
+    assert [training.patience_over(history, patience) for patience in (1, 2, 3, None)] == [True, True, False, False]
+    assert not training.patience_over(history[:0], 1)
+
+
+def test_the_code_hash_ignores_docstrings_and_other_networks(monkeypatch):
+    before = runs.code_hash("cnn_small")
+    assert before != runs.code_hash("cnn_a")
+    read = runs.Path.read_text
+    for old, new, changes in [
+        ('"""A small CNN for many quick trainings', '"""Another text', False),
+        ("(50, 5), (80, 5)", "(50, 5), (90, 5)", False),
+        ("[width, 2 * width, 4 * width]", "[width, 2 * width, 5 * width]", True),
+        ("return layers.Rescaling(1 / 255", "return layers.Rescaling(1 / 256", True),
+    ]:
+        monkeypatch.setattr(runs.Path, "read_text", lambda path, o=old, n=new, **kw: read(path, **kw).replace(o, n))
+        assert (runs.code_hash("cnn_small") != before) is changes, old
