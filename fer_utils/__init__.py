@@ -2,11 +2,13 @@
 
 labels      class names (en, zh-TW), colours, IMAGE_SHAPE
 data        any FER2013 source -> Dataset (images, labels, split) and its fingerprint
+sources     the file formats that data reads, one small reader each
 sample      the default when there is no FER2013: drawn faces with known landmarks
 augment     normalisation and augmentation as Keras layers and tf.data steps
 models      one plain builder function a model, BUILDERS, parameter matching
 presets     literal settings of every system, and the profiles smoke / quick / full
 runs        Run(settings).fit(): train once, keep for ever
+training    one training, from settings to a folder of results; goes on where it was stopped
 evaluation  accuracy with intervals, confusion, paired tests (NumPy in, NumPy out)
 plots       arrays -> matplotlib Figure; the only room that knows matplotlib
 prose       sentences, tables and captions in two languages, shown by a notebook

@@ -15,7 +15,13 @@ PRESETS = {
         "batch": 75,
         "passes": 20,
         "patience": 8,
-        "quick": {"passes": 5},
+        "quick": {  # a few hundred steps: weaker dropout and augmentation, or nothing is learned yet
+            "passes": 4,
+            "batch": 32,
+            "learning_rate": 5e-4,
+            "model_settings": {"dropout": 0.1},
+            "augmentation": {"shift": 0.05, "rotation": 10.0, "noise": 0.02},
+        },
     },
     "A-dnn": {
         "model": "dnn_a",
@@ -25,7 +31,8 @@ PRESETS = {
         "learning_rate": 1e-3,
         "batch": 75,
         "passes": 20,
-        "quick": {"passes": 5},
+        "keep": "last",  # its report stopped nothing early
+        "quick": {"passes": 4, "batch": 32},
     },
     # E (2019 Spring): two convs a block, l1_l2 on every kernel, rotation by up to 10π degrees and mirroring.
     "E": {

@@ -147,7 +147,7 @@ def draw_batch(seed, pictures, classes):
     who = identity(dice)
     wear, au, at = outfit(dice, who), action_units(dice, classes), pose(dice)
     grain = dice.grain()
-    clouds = 10 * ndimage.gaussian_filter(grain, (0, 4, 4))
+    clouds = 10 * ndimage.gaussian_filter(grain, (0, 4, 4), truncate=2)
     lips, head = lip_curves(at, who, au), head_cover(at, who, au)
     shade = light(dice, at, relief(at, who, au, lips))
 
@@ -157,10 +157,11 @@ def draw_batch(seed, pictures, classes):
     tone, in_eyes = eyes(dice, tone, at, who, au)
     tone, in_brows = brows(tone, at, who, wear, au)
 
+    locks = strands(at, wear)
     picture = background(at, who, wear, clouds)
-    picture = ears(hair_behind(picture, at, who, wear), at, who)
+    picture = ears(hair_behind(picture, at, who, wear, locks), at, who)
     picture = mix(picture, tone * shade, head)
-    picture = hair_before(picture, at, who, wear, shade)
+    picture = hair_before(picture, at, who, wear, locks, shade)
     picture = hand(glasses(picture, at, who, wear), at, who, wear)
 
     regions = np.zeros(picture.shape, np.uint8)
@@ -175,16 +176,20 @@ def draw_batch(seed, pictures, classes):
 class Dice:
     """Random numbers for a batch, a stream for each picture: no picture depends on which others are drawn with it."""
 
+    THROWS = 128  # of each kind, thrown in one go: more than a picture needs
+
     def __init__(self, seed, pictures):
         self.streams = [np.random.default_rng((seed, int(i))) for i in pictures]
+        self.evens = iter(self._throw("random", self.THROWS).T)
+        self.normals = iter(self._throw("standard_normal", self.THROWS).T)
 
     def uniform(self, low=0.0, high=1.0):
         """(B, 1, 1) from low to high."""
-        return low + (high - low) * self._each(lambda stream: stream.random())
+        return low + (high - low) * next(self.evens)[:, None, None]
 
     def normal(self, mean=0.0, spread=1.0):
         """(B, 1, 1), cut at two standard deviations: nobody has an eye in the cheek."""
-        return mean + spread * np.clip(self._each(lambda stream: stream.standard_normal()), -2, 2)
+        return mean + spread * np.clip(next(self.normals), -2, 2)[:, None, None]
 
     def chance(self, share):
         """(B, 1, 1), 1 in that share of the pictures and 0 in the others."""
@@ -192,10 +197,10 @@ class Dice:
 
     def grain(self):
         """(B, 48, 48) white noise of standard deviation 1."""
-        return np.stack([stream.standard_normal((SIDE, SIDE), np.float32) for stream in self.streams])
+        return self._throw("standard_normal", (SIDE, SIDE))
 
-    def _each(self, throw):
-        return np.array([throw(stream) for stream in self.streams], np.float32)[:, None, None]
+    def _throw(self, kind, size):
+        return np.stack([getattr(stream, kind)(size, np.float32) for stream in self.streams])
 
 
 def soft(distance, px):
@@ -206,6 +211,11 @@ def soft(distance, px):
 def band(v, top, bottom, px):
     """Cover of the strip between two curves; where it is thinner than a pixel it covers part of one."""
     return soft(v - bottom, px) - soft(v - np.minimum(top, bottom), px)
+
+
+def within(beyond, v, top, bottom, px):
+    """Region of a feature: pixels no further than half a pixel from the strip between two curves and two ends."""
+    return (beyond < px / 2) & (v > top - px / 2) & (v < bottom + px / 2)
 
 
 def bell(offset, other=0.0):
@@ -288,6 +298,7 @@ class Grid(NamedTuple):
     z: np.ndarray  # height of an egg-shaped head towards the camera
     u: np.ndarray  # on the skin: u = 0 runs from the forehead over nose and mouth to the chin
     v: np.ndarray
+    side: np.ndarray  # |u|: most of a face is drawn on both sides at once
     px: np.ndarray  # side of a pixel
 
 
@@ -304,7 +315,7 @@ def pose(dice):
     # that cuts out faces follows them.
     u = x * np.cos(yaw) - (z - 0.6) * np.sin(yaw)
     v = y * np.cos(pitch) - (z - 0.6) * np.sin(pitch)
-    return Grid(x, y, z, u, v, px=2 / SIDE / scale)
+    return Grid(x, y, z, u, v, np.abs(u), px=2 / SIDE / scale)
 
 
 # --- form, and the light on it
@@ -322,7 +333,7 @@ def head_cover(at, who, au):
 
 def relief(at, who, au, lips):
     """Height of the face towards the camera: the egg, and what stands out of it or is sunk in, in head units."""
-    u, v, side = at.u, at.v, np.abs(at.u)
+    u, v, side = at.u, at.v, at.side
     tip, brow_v = who.nose_tip - 0.05 * au[9], who.eye_v - who.brow_gap
     along = np.clip((v + 0.35) / (tip + 0.35), 0, 1)
     smile = np.maximum(au[6], au[12])
@@ -353,7 +364,7 @@ def light(dice, at, height):
 
 def skin(at, who, au, lips, clouds):
     """Tone of the bare skin with its folds and wrinkles."""
-    v, side = at.v, np.abs(at.u)
+    v, side = at.v, at.side
     brow_v, wing_v = who.eye_v - who.brow_gap, who.nose_tip - 0.06 - 0.05 * au[9]
     tone = who.skin * (1 + 0.01 * clouds)
     tone = tone * (1 - (0.12 + 0.15 * who.age) * bell((side - who.eye_u + 0.02) / 0.20, (v - who.eye_v - 0.02) / 0.13))
@@ -374,7 +385,7 @@ def skin(at, who, au, lips, clouds):
 
 def nose(tone, at, who, au):
     """Paint of the nose what the relief does not show: nostrils, wings, the shadow below; AU 9 pulls it up."""
-    side, v = np.abs(at.u), at.v - who.nose_tip + 0.05 * au[9]
+    side, v = at.side, at.v - who.nose_tip + 0.05 * au[9]
     nostrils = 0.60 * bell((side - 0.085) / 0.045, (v - 0.075) / 0.028)
     wings = 0.30 * bell((side - who.nose_width - 0.01) / 0.025, (v - 0.02) / 0.07)
     shadow = 0.22 * bell(at.u / 0.15, (v - 0.10) / 0.05)
@@ -416,40 +427,44 @@ def mouth(tone, at, who, au, lips):
     tone = mix(tone, 0.45 + 0.35 * who.skin, bared * teeth * between * soft(np.abs(lips.s) - 0.85, 0.15))
     line = 0.60 * bell((v - lips.seam) / 0.028) * (1 - hole) * soft(beyond, 2 * at.px)
     corners = 0.35 * bell(beyond / 0.045, (v - lips.seam) / 0.045)
-    inside = (beyond < at.px / 2) & (v > lips.top - at.px / 2) & (v < lips.bottom + at.px / 2)
-    return tone * (1 - line) * (1 - corners), inside
+    return tone * (1 - line) * (1 - corners), within(beyond, v, lips.top, lips.bottom, at.px)
+
+
+def lid_curves(at, who, au):
+    """Run the lids: their edges as heights v, and s across the eye, -1 at its inner and 1 at its outer corner."""
+    s = (at.side - who.eye_u) / who.eye_width
+    arc = np.maximum(1 - s * s, 0)  # 0 at the corners, 1 in the middle
+    shut = np.minimum(au[43], 1)
+    wide = np.maximum(1 + 0.85 * au[5] - 0.40 * au[7] - 0.25 * au[6] - 0.30 * au[9], 0.1)
+    up = who.eye_height * wide * (1 - shut) - 0.03 * shut
+    low = who.eye_height * np.maximum(0.85 + 0.25 * au[5] - 0.40 * au[7] - 0.55 * au[6] - 0.30 * au[9], 0.1)
+    droop = 0.10 * au[1] * au[43] - 0.04 * au[4] * (1 - 0.5 * au[1])  # sad lids hang outside, angry ones inside
+    corner_v = who.eye_v - who.eye_slant * s
+    bottom = corner_v + low * arc
+    top = np.minimum(corner_v - up * np.sqrt(arc) + droop * s * arc, bottom)
+    return SimpleNamespace(s=s, arc=arc, top=top, bottom=bottom)
 
 
 def eyes(dice, tone, at, who, au):
-    """Paint white, iris, pupil, glint and lids; AU 5, 6, 7, 9 and 43 move the lids, 1 and 4 their slant."""
-    gaze_u, gaze_v = dice.normal(0, 0.035), dice.normal(0, 0.012)
-    s = (np.abs(at.u) - who.eye_u) / who.eye_width  # -1 at the inner corner, 1 at the outer
-    arc = np.maximum(1 - s * s, 0)
-    open_ = 1 - np.minimum(au[43], 1)
-    up = who.eye_height * np.maximum(1 + 0.85 * au[5] - 0.40 * au[7] - 0.25 * au[6] - 0.30 * au[9], 0.1) * open_
-    low = who.eye_height * np.maximum(0.85 + 0.25 * au[5] - 0.40 * au[7] - 0.55 * au[6] - 0.30 * au[9], 0.1)
-    droop = 0.05 * au[1] * au[43] * 2 - 0.04 * au[4] * (1 - 0.5 * au[1])  # outer half down (sad), inner half (angry)
-    corner_v = who.eye_v - who.eye_slant * s
-    bottom = corner_v + low * arc
-    top = np.minimum(corner_v - (up - 0.03 * (1 - open_)) * np.sqrt(arc) + droop * s * arc, bottom)
-    beyond = (np.abs(s) - 1) * who.eye_width
-
-    du, dv = np.abs(at.u) - who.eye_u - gaze_u * np.sign(at.u), at.v - who.eye_v + 0.012 - gaze_v
+    """Paint white, iris, pupil, glint and lids; AU 5, 6, 7, 9 and 43 move the lids, 1 and 4 slant them."""
+    lids, out, v, px = lid_curves(at, who, au), np.sign(at.u), at.v, at.px
+    beyond = (np.abs(lids.s) - 1) * who.eye_width  # distance to the corners, negative between them
+    du = at.side - who.eye_u - out * dice.normal(0, 0.035)  # both eyes look the same way
+    dv = v - who.eye_v + 0.012 - dice.normal(0, 0.012)
     radius = np.sqrt(du * du + dv * dv)
-    ball = mix(0.30 + 0.50 * who.skin, who.iris, soft(radius - 0.083, 1.3 * at.px))
-    ball = mix(ball, 0.02, soft(radius - 0.038, 1.3 * at.px)) * (1 - 0.4 * bell((at.v - top) / 0.045))
-    ball = mix(ball, 0.9, 0.6 * bell((du * np.sign(at.u) + 0.03) / 0.022, (dv + 0.035) / 0.022))
-    fold = 0.25 * (1 - 0.5 * au[5]) * np.sqrt(arc) * bell((at.v - top + 0.085) / 0.03)
-    tone = mix(tone * (1 - fold), ball, band(at.v, top, bottom, at.px) * soft(beyond, at.px))
-    lashes = np.maximum(0.75 * bell((at.v - top) / 0.030), 0.30 * bell((at.v - bottom) / 0.025))
-    inside = (beyond < at.px / 2) & (at.v > top - at.px / 2) & (at.v < bottom + at.px / 2)
-    return tone * (1 - lashes * soft(beyond - 0.01, 2 * at.px)), inside
+    ball = mix(0.30 + 0.50 * who.skin, who.iris, soft(radius - 0.083, 1.3 * px))
+    ball = mix(ball, 0.02, soft(radius - 0.038, 1.3 * px)) * (1 - 0.4 * bell((v - lids.top) / 0.045))
+    ball = mix(ball, 0.9, 0.6 * bell((out * du + 0.03) / 0.022, (dv + 0.035) / 0.022))
+    fold = 0.25 * (1 - 0.5 * au[5]) * np.sqrt(lids.arc) * bell((v - lids.top + 0.085) / 0.03)
+    tone = mix(tone * (1 - fold), ball, band(v, lids.top, lids.bottom, px) * soft(beyond, px))
+    lashes = np.maximum(0.75 * bell((v - lids.top) / 0.030), 0.30 * bell((v - lids.bottom) / 0.025))
+    return tone * (1 - lashes * soft(beyond - 0.01, 2 * px)), within(beyond, v, lids.top, lids.bottom, px)
 
 
 def brows(tone, at, who, wear, au):
     """Paint the brows; AU 1 lifts their inner, 2 their outer half, 4 and 9 lower them and draw them together."""
     inner, outer = 0.15 - 0.06 * au[4] + 0.02 * au[1], who.eye_u + who.eye_width + 0.12
-    t = (np.abs(at.u) - inner) / (outer - inner)  # 0 at the inner end, 1 at the outer
+    t = (at.side - inner) / (outer - inner)  # 0 at the inner end, 1 at the outer
     far = np.clip(t, 0, 1)
     near = 1 - far
     lift = 0.22 * au[1] * near * near + 0.19 * au[2] * np.sqrt(far) + 0.05 * np.minimum(au[1], au[2])
@@ -459,8 +474,7 @@ def brows(tone, at, who, wear, au):
     thick = who.brow_thick * (0.35 + 0.65 * np.sqrt(near))
     beyond = np.maximum(-t, t - 1) * (outer - inner)
     cover = band(at.v, middle - thick, middle + thick, 1.5 * at.px) * soft(beyond, 2 * at.px)
-    inside = (beyond < at.px / 2) & (np.abs(at.v - middle) < thick + at.px / 2)
-    return mix(tone, 0.8 * wear.hair, who.brow_ink * cover), inside
+    return mix(tone, 0.8 * wear.hair, who.brow_ink * cover), within(beyond, at.v, middle - thick, middle + thick, at.px)
 
 
 def beard(tone, at, wear, lips, grain):
@@ -493,30 +507,29 @@ def strands(at, wear):
     return wear.hair * (1 + 0.08 * np.sin(across + wear.phase) + 0.08 * np.sin(2.3 * across))
 
 
-def hair_behind(picture, at, who, wear):
+def hair_behind(picture, at, who, wear, locks):
     """Paint the hair behind the head: its volume on top, and its length beside the neck."""
     up = np.minimum(at.y, 0) / (who.crown + wear.volume)
     edge = (np.sqrt((at.x / (who.width + wear.volume)) ** 2 + up * up) - 1) * who.width
     cover = soft(edge, 2 * at.px) * soft(at.y - 0.1 - 3 * wear.long, 4 * at.px)
-    return mix(picture, 0.65 * strands(at, wear), wear.grown * cover)
+    return mix(picture, 0.65 * locks, wear.grown * cover)
 
 
-def hair_before(picture, at, who, wear, shade):
+def hair_before(picture, at, who, wear, locks, shade):
     """Paint the hair over forehead and temples, and long hair over the sides of the face."""
     hairline = wear.hairline + wear.parting * at.u + wear.temples * ((at.u / 0.85) ** 2) ** 2
     sides = wear.long * soft(who.width - 0.10 - np.abs(at.x) + 0.1 * at.y, 2.5 * at.px)
     cover = np.maximum(soft(at.v - hairline, 2.5 * at.px), sides)
-    return mix(picture, strands(at, wear) * (0.35 + 0.65 * shade), wear.grown * cover)
+    return mix(picture, locks * (0.35 + 0.65 * shade), wear.grown * cover)
 
 
 def glasses(picture, at, who, wear):
     """Paint spectacles: a glint on the lenses, rims, bridge and arms."""
-    side = np.abs(at.u)
-    du, dv = np.abs(side - who.eye_u), at.v - who.eye_v - 0.03
+    du, dv = np.abs(at.side - who.eye_u), at.v - who.eye_v - 0.03
     corner = np.maximum(du - wear.lens + 0.12, 0) ** 2 + np.maximum(np.abs(dv) - 0.06, 0) ** 2
     edge = np.sqrt(corner) - 0.12  # a box with rounded corners
     rims = soft(np.abs(edge) - 0.022, at.px)
-    bars = soft(np.abs(dv + 0.06) - 0.02, at.px) * ((du > wear.lens) & (side < 0.85))
+    bars = soft(np.abs(dv + 0.06) - 0.02, at.px) * ((du > wear.lens) & (at.side < 0.85))
     glint = 0.25 * bell((0.7 * du + dv + 0.08) / 0.05) * soft(edge, at.px)
     return mix(mix(picture, 0.95, wear.glasses * glint), wear.rim, 0.9 * wear.glasses * np.maximum(rims, bars))
 
@@ -537,7 +550,8 @@ def hand(picture, at, who, wear):
 def camera(dice, picture, at):
     """Take the photograph: blur, exposure and contrast metered on the face, noise; (B, 48, 48) uint8."""
     sigma, centre, contrast = dice.uniform(0.0, 1.0), dice.normal(0.50, 0.10), dice.uniform(0.15, 0.29)
-    picture = np.stack([ndimage.gaussian_filter(one, s) for one, s in zip(picture, sigma.flat, strict=True)])
+    blurred = [ndimage.gaussian_filter(one, s, truncate=2.5) for one, s in zip(picture, sigma.flat, strict=True)]
+    picture = np.stack(blurred)
     face = bell(at.x / 0.7, at.y / 0.8)
     face = face / face.sum((1, 2), keepdims=True)
     mean = (picture * face).sum((1, 2), keepdims=True)

@@ -16,8 +16,8 @@ def parser():
     shared.add_argument("--langs", nargs="+", choices=LANGUAGES, default=list(LANGUAGES), help="default: both")
     shared.add_argument("--profile", help="smoke, quick or full, for the notebooks that have this parameter")
     shared.add_argument("--jobs", type=int, default=1, help="questions that run at once (default: %(default)s)")
-    shared.add_argument("--code", choices=("appendix", "inline", "none"), default="appendix", help="where code is shown")
-    shared.add_argument("--timeout", type=float, help="seconds that a cell may take (default: no limit)")
+    shared.add_argument("--code", default="appendix", choices=("appendix", "inline", "none"), help="where code goes")
+    shared.add_argument("--timeout", type=int, help="seconds that a cell may take (default: no limit)")
     shared.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[1], help=argparse.SUPPRESS)
     top = argparse.ArgumentParser(prog="python -m fer_report", description="Typeset reports from notebooks.")
     commands = top.add_subparsers(dest="command", required=True)
@@ -37,7 +37,6 @@ def main(arguments=None):
     source = os.environ.get("FER_DATA", "")
     if source and Path(source).exists():  # kernels work in another folder
         os.environ["FER_DATA"] = str(Path(source).resolve())
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if command == "report":
             return 0 if build.report(project, **options) else 1
@@ -51,4 +50,5 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` and `timeout` stop the kernels as Ctrl-C does
     sys.exit(main())

@@ -6,24 +6,21 @@ import os
 from pathlib import Path
 
 from . import execute, keys, parameters, weave
-from .execute import Task, write_whole
+from .execute import Task, tell, write_whole
 from .keys import canonical, sha
-from .project import LANGUAGES, Project, Question, UserError
+from .project import LANGUAGES, Question
+from .typst import fonts
 from .weave import Chapter
 
 
-def report(project, edition="complete", langs=LANGUAGES, profile=None, jobs=1, code="appendix", timeout=None, echo=print):
+def report(project, edition="complete", profile=None, **how):
     """Makes build/report-<edition>-<lang>.pdf.
 
     Args:
         project: the Project.
         edition: name of a file in report/editions.
-        langs: languages, of "en" and "zh-TW".
         profile: value for the parameter `profile` of the notebooks that have one, unless the edition sets it.
-        jobs: how many questions run at once.
-        code: "appendix", "inline" or "none".
-        timeout: seconds that a cell may take; None for ever.
-        echo: called with lines of progress.
+        how: langs, jobs, code, timeout and echo, as for `make`.
 
     Returns:
         True if every question was answered and typeset.
@@ -32,100 +29,104 @@ def report(project, edition="complete", langs=LANGUAGES, profile=None, jobs=1, c
         UserError: for what the user can put right.
     """
     chosen = project.edition(edition)
-    chapters = [_chapter(project, question, profile, {}, chosen.new_page) for question in chosen.questions]
-    name = f"report-{edition}"
-    cover = {"edition": chosen.edition, "course": chosen.course}
-    return _make(project, name, chapters, chosen.title, cover, langs, jobs, code, timeout, echo)
+    data = project.data_fingerprint()
+    chapters = [chapter(project, question, data, profile, new_page=chosen.new_page) for question in chosen.questions]
+    texts = {"title": chosen.title, "edition": chosen.edition, "course": chosen.course}
+    return make(project, f"report-{edition}", chapters, texts, cover=True, **how)
 
 
-def question(project, notebook, given="", edition="complete", langs=LANGUAGES, profile=None, jobs=1, code="appendix",
-             timeout=None, echo=print):  # fmt: skip
+def question(project, notebook, given="", edition="complete", profile=None, **how):
     """Makes build/question-<notebook>-<lang>.pdf: one question by itself, with parameters like "preset=E passes=3".
 
-    Its title and wording are those of the edition, if the notebook is used there. The rest as for `report`.
+    Title, wording and parameters that are not given are those of the edition, if it asks this question. The rest is
+    as for `report`.
     """
-    notebook = Path(notebook).stem if str(notebook).endswith(".ipynb") else notebook
-    project.notebook(notebook)
     chosen = project.edition(edition)
-    same = next((q for q in chosen.questions if q.notebook == notebook), None)
-    alone = Question(
-        id="q1",
-        notebook=notebook,
-        parameters=same.parameters if same else {},
-        wording=same.wording if same else {},
-    )
+    asked = next((q for q in chosen.questions if q.notebook == notebook), Question("q1", notebook))
+    alone = Question("q1", notebook, parameters=asked.parameters, wording=asked.wording)
     values = parameters.from_text(given, parameters.defaults(project.read_notebook(notebook)))
-    chapter = _chapter(project, alone, profile, values, new_page=False)
-    return _make(project, f"question-{notebook}", [chapter], chosen.title, None, langs, jobs, code, timeout, echo)
+    only = chapter(project, alone, project.data_fingerprint(), profile, values, new_page=False)
+    return make(project, f"question-{notebook}", [only], {"title": chosen.title}, cover=False, **how)
 
 
-def _chapter(project, asked, profile, given, new_page):
-    """A question with the task that computes it: parameters checked, key made."""
-    notebook = project.read_notebook(asked.notebook)
+def chapter(project, question, data, profile=None, given=(), new_page=True):
+    """A question with the task that answers it: its parameters checked, its key made.
+
+    Of the values for a parameter, `given` wins over the edition's, and the edition's over `profile`.
+    """
+    notebook = project.read_notebook(question.notebook)
     defaults = parameters.defaults(notebook)
     profiled = {"profile": profile} if profile is not None and "profile" in defaults else {}
-    values = parameters.checked({**profiled, **asked.parameters, **given}, defaults, asked.notebook)
-    parts = keys.ingredients(notebook, {**defaults, **values}, project.root, project.data_fingerprint())
+    values = parameters.checked({**profiled, **question.parameters, **dict(given)}, defaults, question.notebook)
+    ingredients = keys.ingredients(notebook, {**defaults, **values}, project.root, data)
     changed = {name: value for name, value in values.items() if value != defaults[name]}
-    return Chapter(asked, Task(asked.notebook, changed, sha(canonical(parts)), parts), new_page)
+    return Chapter(question, Task(question.notebook, changed, sha(canonical(ingredients)), ingredients), new_page)
 
 
-def _make(project, name, chapters, title, cover, langs, jobs, code, timeout, echo):
+def make(project, name, chapters, texts, cover, langs=LANGUAGES, jobs=1, code="appendix", timeout=None, echo=tell):
+    """Runs what must run and writes build/<name>-<lang>.pdf for every language.
+
+    Args:
+        project: the Project.
+        name: of the PDF.
+        chapters: list of Chapter.
+        texts: dict from "title", "edition", "course" to a text in both languages.
+        cover: whether a cover and a table of contents come first.
+        langs: of "en" and "zh-TW".
+        jobs: how many questions run at once.
+        code: "appendix", "inline" or "none".
+        timeout: seconds that a cell may take; None for ever.
+        echo: called with lines of progress.
+
+    Returns:
+        True if every question was answered and typeset.
+    """
     execute.run([chapter.task for chapter in chapters], project, jobs, timeout, echo)
-    good = True
-    for lang in langs:
-        good &= _make_pdf(project, f"{name}-{lang}", chapters, title, cover, lang, code, echo)
-    for chapter in chapters:
-        failure = chapter.task.receipt(project)["failure"]
-        if failure:
-            good = False
-            echo(f"FAILED {chapter.task.notebook}: {weave.failure_line(failure).replace(chr(10), ': ')}")
-    return good
-
-
-def _make_pdf(project, name, chapters, title, cover, lang, code, echo):
-    """Weaves and typesets one PDF, unless it is there already, made from the same. Returns whether all went well."""
-    folder, pdf = project.build / "typst" / name, project.build / f"{name}.pdf"
-    author = project.author()
-    chapter_keys = [weave.key(chapter, project, lang, code) for chapter in chapters]
-    data = chapters[0].task.ingredients["data"]
-    wanted = sha(canonical([chapter_keys, title, cover, author, data, os.environ.get("FER_FONTS", "")]))
-    stamp = folder / "stamp.json"
-    if stamp.is_file() and pdf.is_file():
-        known = json.loads(stamp.read_text("utf-8"))
-        if (known["key"], known["pdf"]) == (wanted, hashlib.sha256(pdf.read_bytes()).hexdigest()):
-            _tell(known["warnings"], [], f"{_shown(pdf)}  unchanged", echo)
-            return True
-    stamp.unlink(missing_ok=True)
-    warnings = [w for chapter in chapters for w in weave.weave(chapter, project, lang, code, folder)]
-    settings = {
-        "title": title[lang],
-        "lang": lang,
-        "author": author,
-        "cover": cover is not None,
-        "data": project.data_line(),
-        "computed": max(chapter.task.receipt(project)["finished"] for chapter in chapters)[:10],
-    }
-    settings |= {key: texts[lang] for key, texts in (cover or {}).items()}
-    write_whole(folder / "main.typ", weave.main_file(settings, chapters, code).encode())
-    content, typst_warnings, problems = weave.typeset_report(folder, chapters)
-    write_whole(pdf, content)
-    warnings += typst_warnings
-    if not problems:
-        record = {"key": wanted, "pdf": hashlib.sha256(content).hexdigest(), "warnings": warnings}
-        write_whole(stamp, json.dumps(record, ensure_ascii=False).encode())
-    _tell(warnings, problems, f"{_shown(pdf)}  written", echo)
+    problems = [problem for lang in langs for problem in _pdf(project, name, chapters, texts, cover, lang, code, echo)]
+    for task in dict.fromkeys(chapter.task for chapter in chapters):
+        if failure := task.receipt(project)["failure"]:
+            problems.append(f"{task.notebook}: {weave.failure_line(failure)}")
+    for problem in dict.fromkeys(problems):
+        echo(f"FAILED {problem}")
     return not problems
 
 
-def _tell(warnings, problems, line, echo):
+def _pdf(project, name, chapters, texts, cover, lang, code, echo):
+    """Weaves and typesets one PDF, unless it is there already and made from the same. Returns a list of problems."""
+    pdf, folder = project.build / f"{name}-{lang}.pdf", project.build / "typst" / f"{name}-{lang}"
+    author, data = project.author(), chapters[0].task.ingredients["data"]
+    made_from = [weave.key(chapter, project, lang, code) for chapter in chapters]
+    key = sha(canonical([made_from, texts, cover, author, data, os.environ.get("FER_FONTS", "")]))
+    stamp = folder / "stamp.json"
+    warnings, problems, state = _warnings_of_same(stamp, pdf, key), [], "unchanged"
+    if warnings is None:
+        stamp.unlink(missing_ok=True)
+        warnings = [warning for chapter in chapters for warning in weave.weave(chapter, project, lang, code, folder)]
+        settings = {text: by_lang[lang] for text, by_lang in texts.items()}
+        settings |= {"lang": lang, "author": author, "cover": cover, "data": project.data_line()}
+        settings["computed"] = max(chapter.task.receipt(project)["finished"] for chapter in chapters)[:10]
+        main = weave.main_file(settings, chapters, code)
+        warnings += [f"cover: {complaint}" for complaint in fonts.complaints(main)]
+        write_whole(folder / "main.typ", main.encode())
+        content, messages, problems = weave.typeset_report(folder, chapters)
+        write_whole(pdf, content)
+        warnings, state = warnings + messages, "written"
+        record = {"key": key, "pdf": hashlib.sha256(content).hexdigest(), "warnings": warnings}
+        if not problems:
+            write_whole(stamp, json.dumps(record, ensure_ascii=False).encode())
     for warning in warnings:
         echo(f"  warning: {warning}")
-    for problem in problems:
-        echo(f"FAILED {problem}")
-    echo(line)
+    echo(f"{_as_typed(pdf)}  {state}")
+    return problems
 
 
-def _shown(path):
-    """A path as the reader would type it."""
+def _warnings_of_same(stamp, pdf, key):
+    """The warnings of the PDF that is there, if it is the one that would be made again; else None."""
+    if stamp.is_file() and pdf.is_file():
+        record = json.loads(stamp.read_text("utf-8"))
+        if (record["key"], record["pdf"]) == (key, hashlib.sha256(pdf.read_bytes()).hexdigest()):
+            return record["warnings"]
+
+
+def _as_typed(path):
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

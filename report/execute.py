@@ -26,8 +26,8 @@ class Task:
 
     notebook: str
     parameters: dict = field(hash=False)
-    key: str = ""
-    ingredients: dict = field(default_factory=dict, hash=False)
+    key: str
+    ingredients: dict = field(hash=False, repr=False)
 
     def stored(self, project):
         """Where the executed notebook is; its receipt lies beside it, with the suffix .json."""
@@ -45,7 +45,12 @@ class Task:
         return bool(receipt) and receipt["status"] == "ok" and self.stored(project).is_file()
 
 
-def run(tasks, project: Project, jobs=1, timeout=None, echo=print):
+def tell(line):
+    """Prints a line at once and in one piece, though several threads print."""
+    print(f"{line}\n", end="", flush=True)
+
+
+def run(tasks, project: Project, jobs=1, timeout=None, echo=tell):
     """Runs the tasks that have no receipt of success; a task that fails does not stop the others.
 
     Args:
@@ -124,25 +129,30 @@ def _execute(task, project, kernels, timeout):
                 kernel_manager_class=kernels.manager_class(project, scratch),
             )
         except Exception as error:  # a cell that raised, a kernel that died, a timeout, a kernel that never started
-            failure = _failure(error, output)
+            failure = _failure(error, output, Path(scratch, "kernel.log"))
         return (output if output.is_file() else source).read_bytes(), failure
 
 
-def _failure(error, output):
-    """Which cell failed, and why: papermill marks every cell as completed, also where the kernel died."""
-    cells = json.loads(output.read_text("utf-8"))["cells"] if output.is_file() else []
-    cells = [c for c in cells if c["cell_type"] == "code" and "injected-parameters" not in c["metadata"].get("tags", [])]
+def _failure(error, output, log):
+    """Which cell failed, and why. papermill calls every cell completed, also where the kernel died; so it is the last
+    one that was started."""
+    notebook = json.loads(output.read_text("utf-8")) if output.is_file() else {"cells": []}
+    cells = [c for c in notebook["cells"] if c["cell_type"] == "code"]
+    cells = [c for c in cells if "injected-parameters" not in c["metadata"].get("tags", [])]
     started = [i for i, c in enumerate(cells) if c["metadata"].get("papermill", {}).get("start_time")]
-    if hasattr(error, "ename"):
-        message = f"{error.ename}: {error.evalue}"
-    else:
-        message = f"{type(error).__name__}: {error}"
-    message = next((line.strip() for line in message.splitlines() if line.strip()), "unknown")
+    name, value = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", error)
+    message = _first_line(f"{name}: {value}")
+    if log.is_file() and (not started or type(error).__name__ == "DeadKernelError"):  # the kernel's last words
+        message += " " + _first_line("\n".join(reversed(log.read_text("utf-8", "replace").splitlines())))
     if not started:
-        return {"cell": None, "id": None, "line": "", "message": message}
+        return {"cell": None, "id": None, "line": "", "message": message.strip()}
     cell = cells[started[-1]]
-    code = next((line.strip() for line in cell["source"] if line.strip()), "")
-    return {"cell": started[-1] + 1, "id": cell.get("id"), "line": code[:80], "message": message}
+    line = _first_line("".join(cell["source"]))[:80]
+    return {"cell": started[-1] + 1, "id": cell.get("id"), "line": line, "message": message.strip()}
+
+
+def _first_line(text):
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
 class Kernels:

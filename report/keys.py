@@ -5,6 +5,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
+from functools import cache
 
 # The packages whose version can change a number or a figure.
 PACKAGES = (
@@ -60,6 +61,7 @@ def versions():
     return found
 
 
+@cache
 def meaning(source):
     """Source code without comments and layout, which change no output; IPython's own syntax is kept as it is."""
     try:
@@ -91,20 +93,23 @@ def reached_modules(sources, root):
     return found
 
 
+@cache
 def _imported(source, package):
-    """Yields the full names that some code imports; `from a import b` may mean the module a.b."""
+    """The full names that some code imports; `from a import b` may mean the module a.b."""
     lines = (line for line in source.splitlines() if not line.lstrip().startswith(("%", "!")))
     try:
         tree = ast.parse("\n".join(lines))
     except SyntaxError:
-        return
+        return ()
+    names = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*parents, *([node.module] if node.module else [])])
-            yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return tuple(dict.fromkeys(names))
 
 
 def _files_of(name, folders):

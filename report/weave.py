@@ -94,8 +94,8 @@ def _convert(chapter, project, lang, code):
 
 def failure_line(failure):
     """Which cell failed and why, in one line."""
-    where = f"cell [{failure['cell']}] {failure['line']}\n" if failure["cell"] else ""
-    return f"{where}{failure['message']}"
+    where = f"code cell {failure['cell']}, {failure['line']}: " if failure["cell"] else ""
+    return where + failure["message"]
 
 
 def merged(chapter, project, lang):
@@ -103,10 +103,10 @@ def merged(chapter, project, lang):
 
     Code cells are matched by position: the key says that the code of both is the same.
     """
-    import nbformat
+    from nbformat.v4 import reads  # without the validation of nbformat.read, which takes longer than all the rest
 
-    notebook = nbformat.read(project.notebook(chapter.task.notebook), 4)
-    stored = nbformat.read(chapter.task.stored(project), 4)
+    notebook = reads(project.notebook(chapter.task.notebook).read_text("utf-8"))
+    stored = reads(chapter.task.stored(project).read_text("utf-8"))
     code = [c for c in stored.cells if c.cell_type == "code" and not _has_tag(c, "injected-parameters")]
     for cell, ran in zip((c for c in notebook.cells if c.cell_type == "code"), code, strict=True):
         cell.outputs = ran.outputs
@@ -158,19 +158,20 @@ def typeset_report(folder, chapters):
     Returns:
         The PDF as bytes, a list of warnings and a list of problems.
     """
-    from .typst.compile import TypesettingError, typeset, without_cell
+    from .typst.compile import TypesettingError, refused_cells, replace_cell, typeset
 
-    names, problems = {f"{c.question.id}.typ": c for c in chapters}, []
+    problems = []
     while True:
         try:
             pdf, warnings = typeset(folder)
             return pdf, [f"typst: {warning}" for warning in warnings], problems
         except TypesettingError as error:
-            problem = f"cell {error.cell} cannot be typeset: {error}"
-            if error.file not in names or error.cell is None or problem in problems:
-                raise UserError(f"Typst refuses {folder / (error.file or 'main.typ')}, line {error.line}: {error}") from None
-            problems.append(problem)
-            chapter = names[error.file]
-            path = folder / error.file
-            path.write_text(without_cell(path.read_text("utf-8"), error.cell, str(error)), "utf-8")
-            (folder / f"{chapter.question.id}.json").unlink()  # so that the next time weaves this chapter anew
+            message = str(error)
+        files = {f"{chapter.question.id}.typ": chapter.task.notebook for chapter in chapters}
+        refused = [(file, cell) for file in files for cell in refused_cells(folder, file, message)]
+        if not refused:
+            raise UserError(f"Typst refuses {folder / 'main.typ'}: {message}")
+        for file, cell in refused:
+            problems.append(f"{files[file]}: cell {cell} cannot be typeset: {message}")
+            replace_cell(folder, file, cell, message)
+            (folder / file).with_suffix(".json").unlink(missing_ok=True)  # so that it is woven anew the next time

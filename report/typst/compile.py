@@ -1,4 +1,4 @@
-"""Typst source -> PDF, with an error traced back to the notebook's cell."""
+"""Typst source -> PDF, and which cell of a notebook it was that Typst refused."""
 
 import json
 import re
@@ -8,15 +8,11 @@ from . import fonts
 from .literal import literal
 
 KIT = Path(__file__).with_name("kit.typ")
-CELL = re.compile(r"^//@ cell (\S+)$")  # written in front of every cell by the exporter
+CELL = re.compile(r"^//@ cell (\S+)\n", re.M)  # written in front of every cell by the exporter
 
 
 class TypesettingError(ValueError):
-    """Typst refused the source. `file`, `line` and `cell` (id) say where, each None where that is not known."""
-
-    def __init__(self, message, file=None, line=None, cell=None):
-        super().__init__(message)
-        self.file, self.line, self.cell = file, line, cell
+    """Typst refused the source."""
 
 
 def typeset(folder, main="main.typ"):
@@ -32,7 +28,7 @@ def typeset(folder, main="main.typ"):
         The PDF as bytes, and a tuple of Typst's warnings.
 
     Raises:
-        TypesettingError: with the cell that the offending line came from.
+        TypesettingError: with Typst's message; `refused_cells` finds the cell.
     """
     import typst
 
@@ -44,7 +40,7 @@ def typeset(folder, main="main.typ"):
         try:
             return _settled(compiler)
         except typst.TypstError as error:
-            raise _located(error, folder) from None
+            raise TypesettingError(error.message) from None
 
 
 def _settled(compiler, attempts=8):
@@ -60,26 +56,30 @@ def _settled(compiler, attempts=8):
     return pdf, tuple(messages)
 
 
-def _located(error, folder):
-    place = re.search(r"┌─ (\S+?):(\d+):\d+", error.diagnostic)
-    if not place:
-        return TypesettingError(error.message)
-    file, line = place[1], int(place[2])
-    above = (folder / file).read_text("utf-8").splitlines()[:line] if (folder / file).is_file() else []
-    cell = next((found[1] for text in reversed(above) if (found := CELL.match(text))), None)
-    return TypesettingError(error.message, file, line, cell)
+def refused_cells(folder, file, message):
+    """Ids of the cells that Typst refuses with this message when each is typeset by itself.
+
+    Typst's own word on the place is of no use where a figure fails: it names the line in kit.typ that draws it.
+    """
+    _, *parts = CELL.split(Path(folder, file).read_text("utf-8"))
+    refused = []
+    for cell, source in zip(parts[::2], parts[1::2], strict=True):
+        write_files(folder, {"probe.typ": f'#import "{KIT.name}": *\n{source}'})
+        try:
+            typeset(folder, "probe.typ")
+        except TypesettingError as error:
+            refused += [cell] if str(error) == message else []
+    return refused
 
 
-def without_cell(source, cell, message):
-    """The source with one cell replaced by a note that it cannot be typeset, so that the rest still can."""
-    lines, inside = [], False
-    for line in source.splitlines():
-        if found := CELL.match(line):
-            inside = found[1] == cell
-            lines += [line, f"#failed({literal(f'{cell}: {message}')})"] if inside else []
-        if not inside:
-            lines.append(line)
-    return "\n".join(lines) + "\n"
+def replace_cell(folder, file, cell, message):
+    """Puts a note in place of a cell, so that the rest of the file can be typeset."""
+    before, *parts = CELL.split(Path(folder, file).read_text("utf-8"))
+    source = before
+    for name, body in zip(parts[::2], parts[1::2], strict=True):
+        note = f"#failed({literal(f'{cell}: {message}')})\n\n"
+        source += f"//@ cell {name}\n" + (note if name == cell else body)
+    write_files(folder, {file: source})
 
 
 def write_files(folder, files):

@@ -1,4 +1,4 @@
-"""Two nbconvert exporters: `jupyter nbconvert --to typst` writes a notebook as Typst source, `--to typst-pdf` as a PDF."""
+"""Two nbconvert exporters: `jupyter nbconvert --to typst` writes Typst source, `--to typst-pdf` a PDF."""
 
 import base64
 import re
@@ -10,7 +10,7 @@ from nbconvert.preprocessors import Preprocessor
 from traitlets import Bool, Enum, Unicode, default
 
 from . import fonts, markdown, outputs
-from .compile import KIT, TypesettingError, typeset, write_files
+from .compile import KIT, TypesettingError, refused_cells, typeset, write_files
 from .literal import literal
 from .markdown import Piece
 
@@ -20,7 +20,11 @@ HIDDEN_INPUT = {"hide-input", "remove-input"}
 
 
 class ToTypst(Preprocessor):
-    """Puts the finished Typst source of every cell into `cell.typst`; of what a report needs beside it, see `result`."""
+    """Puts the finished Typst source of every cell into `cell.typst`, and into `resources` what else a report needs.
+
+    resources["typst"]: title (Typst markup), code (list of sources for an appendix), warnings (list of str), document
+    (arguments of kit.typ's `report`, or None in a fragment); resources["outputs"]: the pictures, {path: bytes}.
+    """
 
     enabled = True
 
@@ -126,9 +130,12 @@ class ToTypst(Preprocessor):
             return found[1]
 
     def check_glyphs(self, nb, title):
-        for cell, text in [("title", title), *((cell.id, cell["typst"]) for cell in nb.cells)]:
-            for character in fonts.missing(text):
-                self.warn(cell, f"no font has U+{ord(character):04X} {character}")
+        """Warns of characters that would be printed as empty boxes, in the text and in the code of an appendix."""
+        in_appendix = self.parent.code == "appendix"
+        texts = {cell.id: cell["typst"] + (cell.source if in_appendix else "") for cell in nb.cells}
+        for cell, text in {"title": title, **texts}.items():
+            for complaint in fonts.complaints(text):
+                self.warn(cell, complaint)
 
 
 class TypstExporter(TemplateExporter):
@@ -192,7 +199,8 @@ class TypstPDFExporter(TypstExporter):
             try:
                 pdf, warnings = typeset(folder)
             except TypesettingError as error:
-                raise TypesettingError(f"cell {error.cell}: {error}") from None
+                cells = ", ".join(refused_cells(folder, "main.typ", str(error)))
+                raise TypesettingError(f"cell {cells or '?'}: {error}") from None
         for warning in warnings:
             self.log.warning("typst: %s", warning)
         resources["outputs"], resources["output_extension"] = {}, ".pdf"

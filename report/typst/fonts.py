@@ -64,9 +64,14 @@ def missing(text):
     the machine's own fonts are used: Typst then looks in files that are not known here.
 
     >>> missing("學號 student → ∂L/∂x")
-    ''
+    []
     """
     if use_system_fonts():
-        return ""
+        return []
     unknown = dict.fromkeys(c for c in text if ord(c) > 126 and ord(c) not in coverage())
-    return "".join(c for c in unknown if unicodedata.category(c) not in ("Cc", "Cf", "Mn", "Zs", "Zl", "Zp"))
+    return [c for c in unknown if unicodedata.category(c) not in ("Cc", "Cf", "Mn", "Zs", "Zl", "Zp")]
+
+
+def complaints(text):
+    """A warning for every character that `missing` finds."""
+    return [f"no font has U+{ord(character):04X} {character}" for character in missing(text)]

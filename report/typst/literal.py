@@ -1,9 +1,9 @@
-"""Python values -> Typst literals: the one door through which data (names, titles, code, outputs) enters Typst source."""
+"""Python values -> Typst literals: the one door through which data (names, code, outputs) enters Typst source."""
 
 import math
 
 # What a Typst string cannot hold as it is; the other control characters have no place in a document.
-ESCAPES = {code: None for code in (*range(32), *range(127, 160))}
+ESCAPES = dict.fromkeys((*range(32), *range(127, 160)))
 ESCAPES |= str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "    "})
 
 

@@ -18,7 +18,9 @@ READERS = {"en": READER + "+smart", "zh-TW": READER}
 ENVIRONMENTS = r"(?:align|alignat|aligned|cases|eqnarray|equation|gather|multline|split)\*?"
 BARE_TEX = re.compile(rf"\\begin\{{(?P<name>{ENVIRONMENTS})\}}.*?\\end\{{(?P=name)\}}", re.S)
 VERBATIM = re.compile(r"(```.*?```|~~~.*?~~~|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]+\$)", re.S)
-EMPHASIS = re.compile(r"(?<![\\*])(?P<stars>\*\*?)(?![\s*])(?P<inside>(?:[^*\n]|\n(?!\n))+?)(?<![\s\\])(?P=stars)(?!\*)")
+EMPHASIS = re.compile(
+    r"(?<![\\*])(?P<stars>\*\*?)(?![\s*])(?P<inside>(?:[^*\n]|\n(?!\n))+?)(?<![\s\\])(?P=stars)(?!\*)"
+)
 FILLER = "\u3164"  # an invisible letter, taken out again after pandoc
 
 
@@ -102,7 +104,7 @@ def _readable(piece, nonce):
 
 
 def _han_bold(text):
-    """`字**「重點」**字` is not bold by CommonMark's rules (a mark beside the stars); a letter between them makes it so."""
+    """`字**「重點」**字` is not bold by CommonMark's rules (marks by the stars); letters between them make it so."""
 
     def filled(match):
         stars, inside = match["stars"], match["inside"]

@@ -1,0 +1,574 @@
+"""The report from tiny notebooks: real kernels, real pandoc, real Typst, and the PDF read back."""
+
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import nbformat
+import pytest
+from fer_report import __main__ as command
+from fer_report import build, keys, parameters
+from fer_report.project import Project, UserError
+from fer_report.typst import fonts, markdown, outputs
+from fer_report.typst.compile import KIT, typeset
+from fer_report.typst.exporter import TypstExporter, TypstPDFExporter
+from fer_report.typst.literal import literal
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20" width="40"><rect width="9" height="9"/></svg>'
+HOSTILE = 'A #panic("x") "q" \\ ] [ ` ``` * _ $ <a> @b // /* ~ = - + {} \n #{1/0}'
+
+# What a notebook calls to show things; the outputs are those of fer_utils.prose.
+SHOWN = f"""
+from IPython.display import display
+def show(bundle, **fer):
+    display({{**bundle, "text/plain": "-"}}, raw=True, metadata={{"fer": fer}})
+def say(en, zh):
+    show({{"text/markdown": en}}, kind="say", text={{"en": en, "zh-TW": zh}})
+def figure(en, zh, name):
+    show({{"image/svg+xml": '{SVG}'}}, kind="figure", name=name, caption={{"en": en, "zh-TW": zh}})
+    show({{"text/markdown": en}}, kind="caption")
+def table(header, rows, en, zh, name):
+    show({{"text/html": "<table></table>"}}, kind="table", name=name, caption={{"en": en, "zh-TW": zh}},
+         header=header, align=["left"] + ["right"] * (len(header) - 1), rows=rows)
+def ran(name):
+    open("../ran.txt", "a").write(name + "\\n")
+"""
+
+FACES = r"""
+%% markdown lang-en
+# Faces and numbers
+%% markdown lang-zh-TW
+# 臉與數字
+%% code parameters
+passes = 2  # sweeps
+lr = 0.5
+preset = 'A'
+layers = [8, 4]
+profile = 'quick'
+limit = None
+%% code
+from shown import figure, ran, say, table
+ran('faces')
+print('printed', passes)
+%% markdown lang-en
+## Method
+See [Figure](#fig-one), [Table](#tab-one), [Figure](#fig-none), $\frac{1}{2}$.
+%% markdown lang-zh-TW
+## 方法
+見[圖](#fig-one)與[表](#tab-one)，**「重點」**說明 $x^2$。
+%% code
+figure('One **rectangle**.', '一個長方形。', 'fig-one')
+say(f'It took {passes} passes.', f'共 {passes} 輪。')
+%% code
+rows = [['Happy 高興', '1,234'], ['#x[', '5']]
+table([{'en': 'class', 'zh-TW': '類別'}, 'n'], rows, 'All.', '全部。', 'tab-one')
+"""
+OTHER = """
+%% markdown lang-en
+# Another one
+%% markdown lang-zh-TW
+# 另一本筆記
+%% code parameters
+end = 'well'  # well, error or death
+%% code
+import os, shown
+shown.ran('other')
+shown.say('Before the end.', '結束之前。')
+%% code
+if end == 'error':
+    raise ValueError('bad #x[ "y"')
+if end == 'death':
+    os.kill(os.getpid(), 9)
+"""
+SLEEPING = """
+%% code
+import os, time
+open('../pid', 'w').write(str(os.getpid()))
+time.sleep(60)
+"""
+EDITION = """
+title: {en: Tiny report, zh-TW: 小報告}
+edition: {en: First, zh-TW: 初版}
+course: {en: Course, zh-TW: 課程}
+questions:
+  - {number: 1, points: 1, notebook: faces, question: {en: "Which faces?", zh-TW: "哪些臉？"}, parameters: {passes: 3}}
+  - {number: 2, notebook: other}
+"""
+
+
+def write_notebook(path, text):
+    makers = {"markdown": new_markdown_cell, "code": new_code_cell}
+    cells = []
+    for heading, source in re.findall(r"^%% (.*)\n((?:(?!%%).*\n)*)", text, re.M):
+        kind, *tags = heading.split()
+        cells.append(makers[kind](source.strip(), id=f"{path.stem}-{len(cells)}", metadata={"tags": tags}))
+    nbformat.write(new_notebook(cells=cells), path)
+
+
+def make_project(root):
+    for folder in ("notebooks", "report/editions"):
+        (root / folder).mkdir(parents=True)
+    (root / "notebooks/shown.py").write_text(SHOWN)
+    write_notebook(root / "notebooks/faces.ipynb", FACES)
+    write_notebook(root / "notebooks/other.ipynb", OTHER)
+    (root / "report/editions/complete.yaml").write_text(EDITION)
+    return Project(root)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A project whose edition `complete` is built in both languages; tests that change it put it back."""
+    project = make_project(tmp_path_factory.mktemp("project"))
+    assert build.report(project, jobs=2)
+    return project
+
+
+def runs(project):
+    return (project.root / "ran.txt").read_text().split()
+
+
+def build_again(project, **how):
+    lines = []
+    return build.report(project, echo=lines.append, **how), "\n".join(lines)
+
+
+def edit(path, old, new):
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def pdf_text(pdf):
+    from pypdf import PdfReader
+
+    pages = PdfReader(io.BytesIO(pdf) if isinstance(pdf, bytes) else pdf).pages
+    return " ".join(" ".join(page.extract_text() for page in pages).split())
+
+
+def empty_boxes(pdf):
+    """How many glyphs of a PDF are number 0, the empty box: Typst writes two-byte glyph numbers."""
+    from pypdf import PdfReader
+    from pypdf.generic import ByteStringObject, ContentStream, TextStringObject
+
+    count, reader = 0, PdfReader(pdf)
+    for page in reader.pages:
+        for operands, _ in ContentStream(page.get_contents(), reader).operations:
+            parts = operands[0] if operands and isinstance(operands[0], list) else operands
+            for text in (p for p in parts if isinstance(p, (ByteStringObject, TextStringObject))):
+                codes = text.original_bytes
+                count += sum(codes[i : i + 2] == b"\0\0" for i in range(0, len(codes), 2))
+    return count
+
+
+def typeset_source(folder, source):
+    (folder / "main.typ").write_text(source, "utf-8")
+    shutil.copy(KIT, folder)
+    return typeset(folder)[0]
+
+
+# ---- data in Typst ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, -3, 0.25, "", HOSTILE.replace("\n", " "), "學號\n#x", [], [1], ["a", {"b": "]"}], {}]
+)
+def test_typst_reads_a_literal_back_as_the_same_value(tmp_path, value):
+    import typst
+
+    source = tmp_path / "main.typ"
+    source.write_text(f"#metadata({literal(value)}) <it>", "utf-8")
+    assert json.loads(typst.query(str(source), "<it>", field="value", one=True)) == value
+
+
+def test_a_hostile_author_and_title_are_printed_as_they_are(built):
+    author = built.root / "report/author.yaml"
+    author.write_text(json.dumps({"name": HOSTILE, "id": "007", "department": ""}))
+    good, _ = build_again(built, langs=["en"])
+    author.unlink()
+    text = pdf_text(built.build / "report-complete-en.pdf")
+    assert good and 'A #panic("x") "q" \\ ] [ ` ``` * _ $ <a> @b // /* ~ = - + {}' in text and "007" in text
+
+
+HOSTILE_MARKDOWN = [
+    ("```{=typst}\n#panic()\n```", "#panic()"),
+    ("`#panic()`{=typst} #panic() @nobody <label>x", "#panic()"),
+    ('<div typst:fill="panic()">inside</div>', "inside"),
+    ('<span typst:text:fill="panic()">span</span>', "span"),
+    ("---\ntitle: panic\n---\n\nafter", "after"),
+    ('![alt](x.png){width="1pt, #panic()"}', "alt"),
+    ("= x\n\n/ term: y // z /* w", "/ term: y // z /* w"),
+    ("[link](#nowhere) and $\\sideset{}{'}\\sum$", "link"),
+    ("```\nnever closed", "never closed"),
+]
+
+
+@pytest.mark.parametrize(("source", "expected"), HOSTILE_MARKDOWN)
+def test_markdown_cannot_inject_typst(tmp_path, source, expected):
+    pieces = [markdown.Piece("a", source, html=source.startswith("<")), markdown.Piece("b", "the next cell")]
+    markdown.convert(pieces, folder=tmp_path)
+    body = "\n\n".join(piece.typst for piece in pieces)
+    text = pdf_text(typeset_source(tmp_path, f'#import "kit.typ": *\n#show: report.with()\n{body}'))
+    assert expected in text and "the next cell" in text
+
+
+# ---- parts -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stream", "shown"),
+    [
+        ("1/3\r2/3\r3/3 done\n", "3/3 done"),
+        ("abc\b\bX", "aXc"),
+        ("\x1b[1m10\x1b[0m/10 \x1b[32m━━━\x1b[0m", "10/10 ━━━"),
+        ("long line\rshort", "shortline"),
+        ("x\n" * 100, "x\n" * 40 + "… 40 lines left out …\n" + "x\n" * 19 + "x"),
+    ],
+)
+def test_a_stream_is_what_a_terminal_would_show(stream, shown):
+    assert outputs.terminal(stream) == shown
+
+
+DEFAULTS = {"passes": 2, "lr": 0.5, "preset": "A", "layers": [8, 4], "flip": True, "limit": None}
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("", {}),
+        ("preset=E passes=3", {"preset": "E", "passes": 3}),
+        ("lr=1 layers=[1, 2] flip=false", {"lr": 1.0, "layers": [1, 2], "flip": False}),
+        ("lr=1e-3  preset=007", {"lr": 0.001, "preset": "007"}),
+        ("preset='two words' limit=9", {"preset": "two words", "limit": 9}),
+        ("preset=a=b", {"preset": "a=b"}),
+    ],
+)
+def test_parameters_from_text(text, values):
+    assert parameters.checked(parameters.from_text(text, DEFAULTS), DEFAULTS, "x") == values
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epochs=3", "no parameter epochs; it has passes=2"),
+        ("passes=many", "passes of notebook x is of type int"),
+        ("passes=2.5", "is of type float"),
+        ("flip=1", "flip of notebook x is of type bool"),
+        ("lr=True", "lr of notebook x is of type float"),
+        ("layers=5", "layers of notebook x is of type list"),
+        ("preset", "name=value"),
+    ],
+)
+def test_wrong_parameters_are_errors(text, message):
+    with pytest.raises(UserError, match=message):
+        parameters.checked(parameters.from_text(text, DEFAULTS), DEFAULTS, "x")
+
+
+def test_a_key_follows_imports_and_ignores_comments(tmp_path):
+    files = {
+        "pack/__init__.py": "",
+        "pack/one.py": "from . import two\nfrom .three import x",
+        "pack/two.py": "def late():\n    import pack.four",
+        "pack/three.py": "x = 1",
+        "pack/four.py": "",
+        "pack/unused.py": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    notebook = {"cells": [{"cell_type": "code", "source": "%matplotlib inline\nfrom pack import one", "metadata": {}}]}
+    reached = keys.ingredients(notebook, {}, tmp_path, "")["modules"]
+    assert [*reached] == [f"pack/{name}.py" for name in ("__init__", "four", "one", "three", "two")]
+    (tmp_path / "pack/three.py").write_text("# a comment\nx  =  1\n")
+    assert keys.ingredients(notebook, {}, tmp_path, "")["modules"] == reached
+    (tmp_path / "pack/three.py").write_text("x = 2")
+    assert keys.ingredients(notebook, {}, tmp_path, "")["modules"] != reached
+
+
+MISTAKES = [
+    ("complete.yaml", None, ["report", "--edition", "nope"], "no edition 'nope'; there are: complete"),
+    ("complete.yaml", None, ["question", "nope"], "no notebook 'nope'; there are: faces, other"),
+    ("complete.yaml", None, ["question", "faces", "--set", "epochs=1"], "no parameter epochs; it has passes=2"),
+    ("complete.yaml", "questions: [", ["report"], "not valid YAML"),
+    ("complete.yaml", "title: x", ["report"], "at least one question"),
+    ("complete.yaml", "questions: [{notebook: faces, point: 1}]", ["report"], "unknown point; known are bonus"),
+    ("complete.yaml", "questions: [{notebook: faces, question: {en: x}}]", ["report"], "needs exactly en and zh-TW"),
+    (
+        "complete.yaml",
+        "questions: [{notebook: faces, parameters: {passes: two}}]",
+        ["report"],
+        "passes of notebook faces",
+    ),
+    ("complete.yaml", "questions: [{notebook: ../x}]", ["report"], "no notebook '../x'"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "arguments", "message"), MISTAKES)
+def test_mistakes_are_told_without_a_traceback(tmp_path, capsys, name, content, arguments, message):
+    project = make_project(tmp_path)
+    if content:
+        (tmp_path / "report/editions" / name).write_text(content)
+    assert command.main([*arguments, "--root", str(project.root)]) == 1
+    printed = capsys.readouterr().err
+    assert message in printed and printed.startswith("error: ") and not (tmp_path / "build").exists()
+
+
+# ---- the whole way ---------------------------------------------------------------------------------------------------
+
+
+ENGLISH = [
+    *("Tiny report", "Contents", "Question 1 · 1 %", "Faces and numbers", "Which faces?", "Question 2", "Another one"),
+    *("See Figure 1, Table 1, Figure", "Figure 1 One rectangle.", "Table 1 All.", "class", "#x[", "It took 3 passes."),
+    *("Before the end.", "Code", "passes = 3"),
+]
+CHINESE = [
+    *(
+        "小報告",
+        "目錄",
+        "第1題·佔1%",
+        "臉與數字",
+        "哪些臉？",
+        "第2題",
+        "另一本筆記",
+        "見圖1與表1，「重點」說明",
+        "圖1一個長方形。",
+    ),
+    *("表1全部。", "類別", "共3輪。", "結束之前。", "程式碼"),
+]
+
+
+def test_the_pdf_holds_both_languages_numbers_and_references(built):
+    english = pdf_text(built.build / "report-complete-en.pdf")
+    chinese = pdf_text(built.build / "report-complete-zh-TW.pdf")
+    for text in ENGLISH:
+        assert text in english, text
+    for text in CHINESE:
+        assert text in chinese.replace(" ", ""), text
+    english, chinese = (text.split("passes = 2")[0] for text in (english, chinese))  # without the code, which has both
+    assert "長方形" not in english and "rectangle" not in chinese and "printed" not in english
+
+
+def test_warnings_name_the_cell_and_are_repeated_while_they_hold(built):
+    assert all("warning: faces: cell faces-4: link to #fig-none" in build_again(built)[1] for _ in range(2))
+
+
+def test_no_character_is_an_empty_box(built, tmp_path):
+    assert all(empty_boxes(path) == 0 for path in built.build.glob("*.pdf"))
+    (tmp_path / "box.pdf").write_bytes(typeset_source(tmp_path, "#set page(height: auto)\nA 🦄 B"))
+    assert empty_boxes(tmp_path / "box.pdf") == 1 and fonts.missing("學號 A 🦄 → ✓ ∂") == ["🦄"]
+
+
+def test_nothing_changed_nothing_runs_and_nothing_is_written(built):
+    before = {path: path.stat().st_mtime_ns for path in built.build.rglob("*") if path.is_file()}
+    good, lines = build_again(built)
+    assert good and lines.count("cached") == 2 and lines.count("unchanged") == 2
+    assert {path: path.stat().st_mtime_ns for path in built.build.rglob("*") if path.is_file()} == before
+    assert sorted(runs(built)) == ["faces", "other"]
+
+
+def test_the_same_outputs_give_the_same_bytes(built):
+    pdf = built.build / "report-complete-zh-TW.pdf"
+    first = pdf.read_bytes()
+    pdf.unlink()
+    shutil.rmtree(built.build / "typst")
+    build_again(built)
+    assert pdf.read_bytes() == first and len(runs(built)) == 2
+
+
+def test_an_edited_text_is_woven_in_without_a_run(built):
+    notebook = built.notebooks / "faces.ipynb"
+    edit(notebook, "# Faces and numbers", "# A new title")
+    edit(notebook, "# sweeps", "# another word of help")
+    good, lines = build_again(built)
+    text = pdf_text(built.build / "report-complete-en.pdf")
+    edit(notebook, "# A new title", "# Faces and numbers")
+    edit(notebook, "# another word of help", "# sweeps")
+    assert good and "written" in lines and len(runs(built)) == 2
+    assert "A new title" in text and "another word" in text and "It took 3 passes" in text
+
+
+def test_a_changed_parameter_runs_its_question_only_and_editions_share_outputs(built):
+    count = len(runs(built))
+    second = built.root / "report/editions/second.yaml"
+    second.write_text(EDITION.replace("passes: 3", "passes: 4"))
+    assert build_again(built, edition="second", langs=["en"])[0]
+    assert runs(built)[count:] == ["faces"]
+    assert "It took 4 passes." in pdf_text(built.build / "report-second-en.pdf")
+    second.write_text(EDITION.replace("passes: 3", "passes: 3, lr: 0.5"))  # its default: the same question as before
+    assert build_again(built, edition="second", langs=["en"])[0] and len(runs(built)) == count + 1
+    second.unlink()
+
+
+def test_a_question_by_itself_touches_nothing_else(built):
+    before = {path: path.read_bytes() for path in built.build.glob("report-*.pdf")}
+    count, lines = len(runs(built)), []
+    assert build.question(built, "faces", given="passes=3 preset=E", langs=["zh-TW"], echo=lines.append)
+    text = pdf_text(built.build / "question-faces-zh-TW.pdf")
+    assert runs(built)[count:] == ["faces"] and "臉與數字" in text and "preset = 'E'" in text and "目錄" not in text
+    assert {path: path.read_bytes() for path in built.build.glob("report-*.pdf")} == before
+
+
+@pytest.mark.parametrize(("end", "message"), [("error", 'ValueError: bad #x[ "y"'), ("death", "DeadKernelError")])
+def test_a_failing_question_is_marked_in_the_pdf_and_in_the_exit_code(built, capsys, end, message):
+    edition = built.root / "report/editions/failing.yaml"
+    edition.write_text(f"questions: [{{notebook: other, parameters: {{end: {end}}}}}, {{notebook: faces}}]")
+    assert command.main(["report", "--edition", "failing", "--langs", "en", "--root", str(built.root)]) == 1
+    said = capsys.readouterr().out
+    assert f"FAILED other: code cell 3, if end == 'error':: {message}" in said
+    text = pdf_text(built.build / "report-failing-en.pdf")
+    assert "This could not be computed" in text and message in text and "Faces and numbers" in text
+    receipts = [json.loads(path.read_text()) for path in (built.build / "executed").glob("other-*.json")]
+    assert [r["status"] for r in receipts if r["parameters"]["end"] == end] == ["failed"]
+    count = len(runs(built))
+    assert not build_again(built, edition="failing", langs=["en"])[0]
+    assert runs(built)[count:] == ["other"]  # a failure is tried again
+
+
+def test_what_typst_refuses_is_replaced_by_a_note(built):
+    notebook = built.notebooks / "faces.ipynb"
+    stored = [p for p in (built.build / "executed").glob("faces-*.ipynb") if "3 passes" in p.read_text()]
+    originals = {path: path.read_text() for path in stored}
+    for path in stored:
+        edit(path, "<svg ", "<vsg ")
+    edit(notebook, "## Method", "## Methods")
+    good, lines = build_again(built, langs=["en"])
+    edit(notebook, "## Methods", "## Method")
+    for path, text in originals.items():
+        path.write_text(text)
+    text = pdf_text(built.build / "report-complete-en.pdf")
+    assert not good and "FAILED faces: cell faces-6 cannot be typeset" in lines
+    assert "This could not be computed" in text and "Table 1" in text and "Another one" in text
+    assert build_again(built)[0]
+
+
+def test_drawn_data_are_announced_on_the_cover_and_on_every_page(built, monkeypatch):
+    monkeypatch.setattr(
+        Project, "data_line", lambda self: {"name": "drawn faces", "fingerprint": "12ab", "drawn": True}
+    )
+    monkeypatch.setattr(Project, "data_fingerprint", lambda self: "")
+    shutil.rmtree(built.build / "typst")
+    assert build_again(built, langs=["en"])[0]
+    from pypdf import PdfReader
+
+    pages = [page.extract_text() for page in PdfReader(built.build / "report-complete-en.pdf").pages]
+    assert all("Drawn faces, not FER2013" in page for page in pages) and "12ab" in pages[0] and len(pages) > 3
+    shutil.rmtree(built.build / "typst")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_build_leaves_nothing_half_written(tmp_path, number):
+    project = make_project(tmp_path)
+    write_notebook(project.notebooks / "other.ipynb", SLEEPING)
+    (tmp_path / "report/editions/complete.yaml").write_text("questions: [{notebook: other}]")
+    started = subprocess.Popen(
+        [sys.executable, "-m", "fer_report", "report", "--root", tmp_path], stderr=subprocess.PIPE
+    )
+    pid = tmp_path / "pid"
+    while not (pid.is_file() and pid.read_text()):
+        assert started.poll() is None
+        time.sleep(0.05)
+    started.send_signal(number)
+    assert started.wait(30) == 130 and b"Traceback" not in started.stderr.read()
+    assert not list(tmp_path.glob("build/**/*.*"))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+# ---- plain notebooks -------------------------------------------------------------------------------------------------
+
+
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="  # one grey pixel
+PANDAS = "<style>td {}</style><table><thead><tr><th></th><th>a</th></tr></thead><tr><th>0</th><td>1.5</td></tr></table>"
+PLAIN = r"""# A *plain* notebook
+
+| x | y |
+|---|---|
+| 1 | 2 |
+
+\begin{align}a &= b \tag{7}\end{align}
+"""
+
+
+@pytest.fixture
+def plain():
+    """A notebook as anyone writes it, with the outputs that occur."""
+    shown = [
+        {"image/png": PNG, "text/plain": "<Figure>"},
+        {"text/html": PANDAS, "text/plain": "bare table"},
+        {"text/latex": "$\\displaystyle \\int_0^1 x$", "text/plain": "Integral"},
+        {"text/plain": "bare text"},
+    ]
+    streams = [("stdout", "half a "), ("stdout", "line\n"), ("stderr", "10%\r100%|###|")]
+    results = [new_output("display_data", data) for data in shown]
+    results += [new_output("stream", name=name, text=text) for name, text in streams]
+    results += [new_output("error", ename="KeyError", evalue="'k'", traceback=["\x1b[31mKeyError\x1b[0m", "line 3"])]
+    pasted = new_markdown_cell("![pasted](attachment:p.png)", attachments={"p.png": {"image/png": PNG}})
+    return new_notebook(cells=[new_markdown_cell(PLAIN), pasted, new_code_cell("show()", outputs=results)])
+
+
+def test_a_plain_notebook_becomes_a_pdf(plain):
+    pdf, resources = TypstPDFExporter().from_notebook_node(plain, {"metadata": {"name": "plain"}})
+    text = pdf_text(pdf)
+    for expected in (
+        "A plain notebook",
+        "(7)",
+        "show()",
+        "1.5",
+        "half a line",
+        "100%|###|",
+        "bare text",
+        "KeyError: 'k'",
+    ):
+        assert expected in text, expected
+    assert "bare table" not in text and "Integral" not in text and resources["output_extension"] == ".pdf"
+
+
+def test_in_a_report_bare_text_is_shown_only_where_asked_for(plain):
+    def source(**settings):
+        return TypstExporter(fragment=True, **settings).from_notebook_node(plain, {"metadata": {}})[0]
+
+    assert "half a line" not in source(code="appendix") and "bare text" not in source(code="none")
+    assert "KeyError" in source(code="none") and "show()" not in source(code="appendix")
+    assert "half a line" in source(code="inline") and "100%" not in source(code="inline")
+    plain.cells[2].metadata["tags"] = ["show-output"]
+    assert "half a line" in source(code="appendix") and "100%" in source(code="appendix")
+
+
+def test_a_character_without_a_glyph_is_reported_by_cell():
+    notebook = new_notebook(cells=[new_markdown_cell("fine"), new_markdown_cell("a 🦄", id="unicorn")])
+    resources = TypstExporter(fragment=True).from_notebook_node(notebook, {"metadata": {}})[1]
+    assert resources["typst"]["warnings"] == ["cell unicorn: no font has U+1F984 🦄"]
+
+
+def test_nbconvert_knows_the_exporters(plain, tmp_path):
+    if "typst-pdf" not in {entry.name for entry in entry_points(group="nbconvert.exporters")}:
+        pytest.skip("the package is not installed: pip install -e .")
+    nbformat.write(plain, tmp_path / "x.ipynb")
+    arguments = ["--to", "typst-pdf", "x.ipynb", "--TypstPDFExporter.lang=zh-TW"]
+    subprocess.run([sys.executable, "-m", "nbconvert", *arguments], cwd=tmp_path, check=True, capture_output=True)
+    assert "plain" in pdf_text(tmp_path / "x.pdf") and empty_boxes(tmp_path / "x.pdf") == 0
+
+
+# ---- the editions of this project ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in (REPOSITORY / "report/editions").glob("*.yaml")))
+def test_an_edition_fits_its_notebooks(name):
+    project = Project(REPOSITORY)
+    edition = project.edition(name)
+    assert [q.number for q in edition.questions if not q.bonus] == [
+        *range(1, 1 + sum(not q.bonus for q in edition.questions))
+    ]
+    for question in edition.questions:
+        known = parameters.defaults(project.read_notebook(question.notebook))
+        parameters.checked(question.parameters, known, question.notebook)
+        assert set(question.wording) == {"en", "zh-TW"} and all(question.wording.values())
