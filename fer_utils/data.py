@@ -1,8 +1,8 @@
 """The data: any FER2013 source -> Dataset (images, labels, split) and a fingerprint; parsed once, then memory-mapped.
 
-    python -m fer_utils.data              # what would be used, and how many pictures of each class it has
-    python -m fer_utils.data fer2013.csv  # the same for this source
-    python -m fer_utils.data --download   # fetch FER2013 from Kaggle into data/
+python -m fer_utils.data              # what would be used, and how many pictures of each class it has
+python -m fer_utils.data fer2013.csv  # the same for this source
+python -m fer_utils.data --download   # fetch FER2013 from Kaggle into data/
 """
 
 import argparse

@@ -43,7 +43,8 @@ def macro_f1(labels, probs):
     """Mean of the seven classes' F1 scores: rare disgust weighs as much as frequent happy."""
     from sklearn.metrics import f1_score
 
-    return float(f1_score(labels, np.argmax(probs, axis=1), labels=range(len(CLASSES)), average="macro", zero_division=0))
+    predicted = np.argmax(probs, axis=1)
+    return float(f1_score(labels, predicted, labels=range(len(CLASSES)), average="macro", zero_division=0))
 
 
 def summary(scored):

@@ -124,7 +124,7 @@ def dnn_e(l1=3e-5, l2=5e-5, **normalisation):
 
 
 def cnn_small(width=16, **normalisation):
-    """A small CNN for many quick trainings: three 3×3 convs, each with a pooling, and no batch norm. 171,271 parameters."""
+    """A small CNN for many quick trainings: three 3×3 convs with a pooling each, no batch norm. 171,271 parameters."""
     inputs, x = start(**normalisation)
     for block, filters in enumerate([width, 2 * width, 4 * width], start=1):
         x = layers.Conv2D(

@@ -99,7 +99,7 @@ def accuracies(estimates):
     """
     figure = _figure(0.5 + 0.28 * len(estimates))
     axis = figure.subplots()
-    for place, (name, (value, low, high, _)) in enumerate(reversed(estimates.items())):
+    for place, (value, low, high, _) in enumerate(reversed(estimates.values())):
         axis.plot([low, high], [place, place], color=VALIDATION, lw=2, solid_capstyle="round", alpha=0.5)
         axis.plot(value, place, "o", color=VALIDATION, ms=5)
         axis.annotate(f"{value:.1%}", (high, place), xytext=(5, 0), textcoords="offset points", va="center", fontsize=7)

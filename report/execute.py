@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -47,7 +49,29 @@ class Task:
 
 def tell(line):
     """Prints a line at once and in one piece, though several threads print."""
+    LiveLine.clear()
     print(f"{line}\n", end="", flush=True)
+
+
+class LiveLine:
+    """Shows a notebook's progress bar, as it writes it to stderr, on the terminal's last line (nothing elsewhere)."""
+
+    def __init__(self, notebook):
+        self.notebook = notebook
+
+    def write(self, text):
+        if "%|" in text and sys.stderr.isatty():
+            last = text.replace("\n", "\r").rstrip("\r").rsplit("\r", 1)[-1].strip()
+            room = shutil.get_terminal_size().columns - len(self.notebook) - 5
+            print(f"\r\x1b[K  {self.notebook}  {last[:room]}", end="", file=sys.stderr, flush=True)
+
+    def flush(self):
+        pass
+
+    @staticmethod
+    def clear():
+        if sys.stderr.isatty():
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def run(tasks, project: Project, jobs=1, timeout=None, echo=tell):
@@ -124,6 +148,7 @@ def _execute(task, project, kernels, timeout):
                 kernel_name="python3",
                 language="python",
                 progress_bar=False,
+                stderr_file=LiveLine(task.notebook),
                 execution_timeout=timeout,
                 resources={"metadata": {"path": str(project.notebooks)}},  # papermill's `cwd` would move all threads
                 kernel_manager_class=kernels.manager_class(project, scratch),

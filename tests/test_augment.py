@@ -17,7 +17,7 @@ def test_each_setting_changes_pictures_and_keeps_their_range(name):
     changed = augment.augment(images, [1, 2], **{name: ALL[name]})
     assert changed.shape == images.shape
     assert not np.allclose(changed, images)
-    assert 0 <= float(tf.reduce_min(changed)) and float(tf.reduce_max(changed)) <= 255
+    assert float(tf.reduce_min(changed)) >= 0 and float(tf.reduce_max(changed)) <= 255
     np.testing.assert_array_equal(changed, augment.augment(images, [1, 2], **{name: ALL[name]}))
     assert not np.array_equal(changed, augment.augment(images, [1, 3], **{name: ALL[name]}))
 
