@@ -14,6 +14,7 @@ SETTINGS = {
     "rotation": "largest rotation to either side, in degrees",
     "zoom": "largest change of size, as a share",
     "shear": "largest shear, in degrees",
+    "crop": "largest share of the side that a random crop cuts away (the rest is enlarged again)",
     "flip": "mirror every other picture, at random",
     "noise": "standard deviation of Gaussian noise on each pixel, as a share of the grey range",
     "cutout": "side of a square that is blanked with the picture's mean, in pixels",
@@ -38,7 +39,7 @@ def augment(images, seed, **settings):
     if unknown:
         raise ValueError(f"augment: unknown {', '.join(unknown)}; there are: {', '.join(SETTINGS)}")
     given = {name: value for name, value in settings.items() if value}
-    moves = {name: given[name] for name in ("shift", "rotation", "zoom", "shear", "flip") if name in given}
+    moves = {name: given[name] for name in ("shift", "rotation", "zoom", "shear", "crop", "flip") if name in given}
     if moves:
         images = warp(images, seed, **moves)
     if "noise" in given:
@@ -49,22 +50,23 @@ def augment(images, seed, **settings):
     return images
 
 
-def warp(images, seed, shift=0.0, rotation=0.0, zoom=0.0, shear=0.0, flip=False):
-    """Shift, rotation, zoom, shear and mirror in one affine resampling (bilinear), about the picture's middle."""
+def warp(images, seed, shift=0.0, rotation=0.0, zoom=0.0, shear=0.0, crop=0.0, flip=False):
+    """Shift, rotation, zoom, shear, crop and mirror in one affine resampling (bilinear), about the picture's middle."""
     count, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
 
     def draw(number, largest):
         return tf.random.stateless_uniform([count], _fold(seed, number), -largest, largest)
 
     angle, slant = draw(0, math.radians(rotation)), draw(1, math.radians(shear))
-    scale_x, scale_y = 1 + draw(2, zoom), 1 + draw(3, zoom)
+    kept = 1 - tf.abs(draw(7, crop))  # share of the side that is left; where in the picture it lies comes below
+    scale_x, scale_y = kept * (1 + draw(2, zoom)), kept * (1 + draw(3, zoom))
     mirror = tf.where(draw(4, 1.0) < 0, -1.0, 1.0) if flip else tf.ones([count])
     # Rows of the matrix that maps a place in the output to the place in the input it is read from.
     a, b = mirror * scale_x * tf.cos(angle), -scale_x * tf.sin(angle + slant)
     d, e = mirror * scale_y * tf.sin(angle), scale_y * tf.cos(angle + slant)
     middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
-    c = middle_x - a * middle_x - b * middle_y + draw(5, shift * width)
-    f = middle_y - d * middle_x - e * middle_y + draw(6, shift * height)
+    c = middle_x - a * middle_x - b * middle_y + draw(5, shift * width) + draw(8, width / 2) * (1 - kept)
+    f = middle_y - d * middle_x - e * middle_y + draw(6, shift * height) + draw(9, height / 2) * (1 - kept)
     zero = tf.zeros([count])
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
@@ -91,7 +93,7 @@ def cutout(images, seed, side):
     return tf.where(hole, tf.reduce_mean(images, axis=(1, 2, 3), keepdims=True), images)
 
 
-def batches(images, labels, batch, seed, first_pass=0, passes=1, augmentation=None):
+def batches(images, labels, batch, seed, first_pass=0, passes=1, augmentation=None, balanced=False):
     """The training pictures, shuffled anew in every pass, as a tf.data stream of (images, labels).
 
     The batch at a given place is a function of (seed, pass, place) alone, whatever was read before it.
@@ -101,15 +103,20 @@ def batches(images, labels, batch, seed, first_pass=0, passes=1, augmentation=No
         batch: pictures a step; the last batch of a pass may be smaller.
         seed: int. first_pass, passes: the stream holds the passes first_pass … passes − 1.
         augmentation: settings of `augment`, or None.
+        balanced: draw each pass with replacement so that every class is equally frequent, instead of every picture once.
 
     Returns:
         tf.data.Dataset of ((batch, 48, 48, 1) float32 in 0…255, (batch,) int64).
     """
     count, steps = len(images), math.ceil(len(images) / batch)
     images, labels = tf.constant(images), tf.constant(labels, tf.int64)
+    rarity = -tf.math.log(tf.gather(tf.cast(tf.math.bincount(tf.cast(labels, tf.int32)), tf.float32), labels))
 
     def places(number):  # one pass: which pictures each of its batches holds
-        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=[seed, number])
+        if balanced:
+            order = tf.random.stateless_categorical(rarity[None], count, seed=[seed, number], dtype=tf.int32)[0]
+        else:
+            order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=[seed, number])
         return tf.data.Dataset.from_tensor_slices(order).batch(batch).enumerate(number * steps)
 
     def read(step, places):

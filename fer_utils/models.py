@@ -89,6 +89,84 @@ def dnn_a(**normalisation):
     return dnn((197, 826), name="dnn_a", **normalisation)
 
 
+# -- system B ----------------------------------------------------------------------------------------------------------
+
+
+def cnn_b(dropout=0.25, **normalisation):
+    """B's CNN: four conv blocks up to 512 filters, the last one pooled by its mean, then 1024 – 256 – 7. 8,019,463."""
+    inputs, x = start(**normalisation)
+    for block, (filters, size) in enumerate([(64, 5), (128, 3), (512, 3), (512, 3)], start=1):
+        x = layers.Conv2D(filters, size, padding="same", name=f"conv2d_{block}")(x)
+        x = layers.LeakyReLU(0.1, name=f"leaky_{block}")(x)
+        x = layers.BatchNormalization(momentum=MOMENTUM, name=f"bn_{block}")(x)
+        pool = layers.AveragePooling2D if block == 4 else layers.MaxPooling2D
+        x = pool(2, name=f"pool_{block}")(x)
+        x = layers.Dropout(dropout, name=f"drop_{block}")(x)
+    x = layers.Flatten(name="flatten")(x)
+    for number, width in enumerate([1024, 256], start=1):
+        x = layers.Dense(width, activation="relu", name=f"dense_{number}")(x)
+        x = layers.BatchNormalization(momentum=MOMENTUM, name=f"bn_dense_{number}")(x)
+        x = layers.Dropout(2 * dropout, name=f"drop_dense_{number}")(x)
+    return classify(inputs, x, "cnn_b")
+
+
+def dnn_b(**normalisation):
+    """B's DNN: 2304 – 4096 – 1024 – 7. 13,643,783 parameters."""
+    return dnn((4096, 1024), name="dnn_b", **normalisation)
+
+
+# -- system C ----------------------------------------------------------------------------------------------------------
+
+
+def cnn_c(**normalisation):
+    """C's CNN: seven 3×3 convs 16 … 512, five poolings (48 -> 1), then 256 – 128 – 7. 4,103,495 parameters."""
+    inputs, x = start(**normalisation)
+    blocks = [(16, 1, 0.0), (32, 2, 0.1), (64, 1, 0.2), (128, 2, 0.3), (256, 2, 0.3), (512, 2, 0.5), (512, 2, 0.5)]
+    for block, (filters, pool, dropout) in enumerate(blocks, start=1):
+        x = layers.Conv2D(filters, 3, padding="same", name=f"conv2d_{block}")(x)
+        x = layers.BatchNormalization(momentum=MOMENTUM, name=f"bn_{block}")(x)
+        x = layers.LeakyReLU(0.1, name=f"leaky_{block}")(x)
+        if pool > 1:
+            x = layers.MaxPooling2D(pool, name=f"pool_{block}")(x)
+        if dropout:
+            x = layers.Dropout(dropout, name=f"drop_{block}")(x)
+    x = layers.Flatten(name="flatten")(x)
+    for number, width in enumerate([256, 128], start=1):
+        x = layers.Dense(width, name=f"dense_{number}")(x)
+        x = layers.LeakyReLU(0.1, name=f"leaky_dense_{number}")(x)
+        x = layers.Dropout(0.7, name=f"drop_dense_{number}")(x)
+    return classify(inputs, x, "cnn_c")
+
+
+# -- system D ----------------------------------------------------------------------------------------------------------
+
+
+def cnn_d(**normalisation):
+    """D's CNN as a VGG of its exact size: 64, 128, 256, 512 twice each, then 1712 – 574 – 7. 13,562,119 parameters.
+
+    The report gives only the count; of the plain VGG layouts with two dense layers this one has it exactly.
+
+    References:
+        Simonyan & Zisserman (2015), Very Deep Convolutional Networks for Large-Scale Image Recognition.
+    """
+    inputs, x = start(**normalisation)
+    he = {"activation": "relu", "kernel_initializer": "he_normal"}  # eight convs without batch norm need it to start
+    for block, filters in enumerate([64, 128, 256, 512], start=1):
+        for part in (1, 2):
+            x = layers.Conv2D(filters, 3, padding="same", name=f"conv2d_{block}_{part}", **he)(x)
+        x = layers.MaxPooling2D(2, name=f"pool_{block}")(x)
+    x = layers.Flatten(name="flatten")(x)
+    for number, width in enumerate([1712, 574], start=1):
+        x = layers.Dense(width, name=f"dense_{number}", **he)(x)
+        x = layers.Dropout(0.5, name=f"drop_dense_{number}")(x)
+    return classify(inputs, x, "cnn_d")
+
+
+def dnn_d(dropout=0.5, **normalisation):
+    """D's DNN: one hidden layer of 600. 1,387,207 parameters."""
+    return dnn((600,), dropout, name="dnn_d", **normalisation)
+
+
 # -- system E ----------------------------------------------------------------------------------------------------------
 
 
@@ -123,16 +201,22 @@ def dnn_e(l1=3e-5, l2=5e-5, **normalisation):
 # -- networks of the kit's own -----------------------------------------------------------------------------------------
 
 
-def cnn_small(width=16, **normalisation):
-    """A small CNN for many quick trainings: three 3×3 convs with a pooling each, no batch norm. 171,271 parameters."""
+def cnn_small(width=16, dropout=0.0, **normalisation):
+    """A small CNN for many quick trainings: three 3×3 convs with a pooling each, then 64 – 7. 171,527 parameters.
+
+    One batch norm, where the maps are smallest: it costs nothing there and makes the net learn at any input scale.
+    """
     inputs, x = start(**normalisation)
     for block, filters in enumerate([width, 2 * width, 4 * width], start=1):
         x = layers.Conv2D(
             filters, 3, padding="same", activation="relu", kernel_initializer="he_normal", name=f"conv2d_{block}"
         )(x)
         x = layers.MaxPooling2D(2, name=f"pool_{block}")(x)
+    x = layers.BatchNormalization(momentum=MOMENTUM, name="bn_3")(x)
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(4 * width, activation="relu", kernel_initializer="he_normal", name="dense_1")(x)
+    if dropout:
+        x = layers.Dropout(dropout, name="drop_dense_1")(x)
     return classify(inputs, x, "cnn_small")
 
 
@@ -179,7 +263,10 @@ def matched_widths(parameters, tolerance=1e-3):
     return min(pairs)[1:]
 
 
-BUILDERS = {build.__name__: build for build in (cnn_a, dnn_a, cnn_e, dnn_e, cnn_small, dnn, dnn_matched)}
+BUILDERS = {
+    build.__name__: build
+    for build in (cnn_a, dnn_a, cnn_b, dnn_b, cnn_c, cnn_d, dnn_d, cnn_e, dnn_e, cnn_small, dnn, dnn_matched)
+}
 
 
 def build(name, **settings):

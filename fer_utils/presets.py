@@ -1,11 +1,12 @@
 """Literal settings: the systems of the student reports and the kit's own, and how long each profile trains.
 
 A preset names a model builder and everything its training needs; `quick` inside it holds what the quick profile
-changes for this preset alone. A letter is a student report, `-dnn` its fully connected counterpart.
+changes for this preset alone. A letter is a student report, `-dnn` its fully connected counterpart. Where a report
+does not say a setting, a usual one stands here.
 """
 
 PRESETS = {
-    # A (2017 Fall): three conv blocks, shift, rotation and noise, early stopping on validation.
+    # A (2017 Fall): three conv blocks; shift, rotation and noise; early stopping, and the whole repeated in a loop.
     "A": {
         "model": "cnn_a",
         "normalisation": "scale",
@@ -14,14 +15,17 @@ PRESETS = {
         "learning_rate": 1e-3,
         "batch": 75,
         "passes": 20,
+        "rounds": 3,
         "patience": 8,
         "quick": {  # a few hundred steps: weaker dropout and augmentation, or nothing is learned yet
             "passes": 4,
+            "rounds": 1,
             "batch": 32,
             "learning_rate": 5e-4,
             "model_settings": {"dropout": 0.1},
             "augmentation": {"shift": 0.05, "rotation": 10.0, "noise": 0.02},
         },
+        "smoke": {"rounds": 1},
     },
     "A-dnn": {
         "model": "dnn_a",
@@ -34,6 +38,64 @@ PRESETS = {
         "keep": "last",  # its report stopped nothing early
         "quick": {"passes": 4, "batch": 32},
     },
+    # B (2017 Fall): wide and slow; rare classes resampled; flip, crop and rotation; early stopping.
+    "B": {
+        "model": "cnn_b",
+        "normalisation": "scale",
+        "augmentation": {"flip": True, "crop": 0.15, "rotation": 15.0},
+        "imbalance": "resample",
+        "optimizer": "adam",
+        "learning_rate": 1e-3,
+        "batch": 128,
+        "passes": 60,
+        "patience": 12,
+        "quick": {"passes": 3, "batch": 32, "learning_rate": 5e-4, "model_settings": {"dropout": 0.1}},
+    },
+    "B-dnn": {
+        "model": "dnn_b",
+        "normalisation": "scale",
+        "augmentation": {"flip": True, "crop": 0.15, "rotation": 15.0},
+        "imbalance": "resample",
+        "optimizer": "adam",
+        "learning_rate": 1e-4,
+        "batch": 128,
+        "passes": 30,
+        "patience": 12,
+        "quick": {"passes": 4},
+    },
+    # C (2019 Fall): seven convs, one of an ensemble's members.
+    "C": {
+        "model": "cnn_c",
+        "normalisation": "scale",
+        "augmentation": {"flip": True, "shift": 0.1, "rotation": 15.0, "zoom": 0.1},
+        "optimizer": "adam",
+        "learning_rate": 1e-3,
+        "batch": 128,
+        "passes": 80,
+        "patience": 20,
+        "quick": {"passes": 5, "batch": 32},
+    },
+    # D (2017 Fall): Adadelta for 100 epochs of 400 batches of 32: one epoch is about half a pass.
+    "D": {
+        "model": "cnn_d",
+        "normalisation": "scale",
+        "augmentation": {},
+        "optimizer": "adadelta",
+        "learning_rate": 0.1,
+        "batch": 32,
+        "passes": 50,
+        "quick": {"passes": 2},
+    },
+    "D-dnn": {
+        "model": "dnn_d",
+        "normalisation": "scale",
+        "augmentation": {},
+        "optimizer": "adadelta",
+        "learning_rate": 0.1,
+        "batch": 32,
+        "passes": 50,
+        "quick": {"passes": 4},
+    },
     # E (2019 Spring): two convs a block, l1_l2 on every kernel, rotation by up to 10π degrees and mirroring.
     "E": {
         "model": "cnn_e",
@@ -43,7 +105,7 @@ PRESETS = {
         "learning_rate": 1e-3,
         "batch": 128,
         "passes": 50,
-        "quick": {"passes": 5},
+        "quick": {"passes": 5, "batch": 32},
     },
     "E-dnn": {
         "model": "dnn_e",
@@ -61,7 +123,7 @@ PRESETS = {
         "normalisation": "scale",
         "augmentation": {"shift": 0.1, "rotation": 10.0, "flip": True},
         "optimizer": "adam",
-        "learning_rate": 2e-3,
+        "learning_rate": 1e-3,
         "batch": 64,
         "passes": 30,
         "quick": {"passes": 8},
@@ -73,6 +135,19 @@ PROFILES = {
     "smoke": {"limit": 210, "passes": 1},  # seconds: for tests
     "quick": {"limit": 4000},  # minutes on two cores: the default
     "full": {"limit": None},  # the reports' own passes
+}
+
+# What the reports say of themselves: accuracy, and where it was measured ("Kaggle": the public leaderboard).
+REPORTED = {
+    "A": {"parameters": 629_077, "accuracy": 0.65478, "split": "Kaggle", "passes": None},
+    "A-dnn": {"parameters": 623_422, "accuracy": 0.20, "split": "validation, below", "passes": None},
+    "B": {"parameters": 8_019_463, "accuracy": 0.70, "split": "Kaggle, about", "passes": None},
+    "B-dnn": {"parameters": 13_643_783, "accuracy": 0.30, "split": "validation, about", "passes": None},
+    "C": {"parameters": 4_103_495, "accuracy": None, "split": None, "passes": None},
+    "D": {"parameters": 13_562_119, "accuracy": 0.6296, "split": "validation", "passes": 50},
+    "D-dnn": {"parameters": 1_387_207, "accuracy": 0.2655, "split": "validation", "passes": 50},
+    "E": {"parameters": 1_919_975, "accuracy": 0.62217, "split": "Kaggle", "passes": 50},
+    "E-dnn": {"parameters": 2_076_697, "accuracy": 0.36639, "split": "Kaggle", "passes": 50},
 }
 
 

@@ -10,6 +10,10 @@ import hashlib
 import json
 import os
 import shutil
+import sys
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import exca
@@ -42,6 +46,11 @@ class Run(pydantic.BaseModel):
         augmentation: settings of `augment.augment`; {} for none.
         optimizer, learning_rate, batch, passes: as usual; a pass is one sweep over the training pictures.
         patience: stop after so many passes without better validation accuracy; None: never.
+        rounds: how often the passes are repeated, each round going on from where the last one stopped.
+        imbalance: `none`, `resample` (each class equally often in a pass) or `weight` (equally heavy in the loss).
+        label_smoothing: share of the target that is spread over all classes.
+        ema: momentum of the weights' moving average that is validated and kept instead; 0: none.
+        tta: test-time augmentation, `none`, `flip` or `flip+shift`.
         keep: `best` weights by validation accuracy, or those of the `last` pass.
         limit: use only so many training pictures; None: all.
         precision: `auto`, `float32` or `mixed_bfloat16`.
@@ -65,6 +74,11 @@ class Run(pydantic.BaseModel):
     batch: int = pydantic.Field(gt=0)
     passes: int = pydantic.Field(gt=0)
     patience: int | None = None
+    rounds: int = pydantic.Field(1, gt=0)
+    imbalance: str = pydantic.Field("none", pattern="^(none|resample|weight)$")
+    label_smoothing: float = pydantic.Field(0.0, ge=0, lt=1)
+    ema: float = pydantic.Field(0.0, ge=0, lt=1)
+    tta: str = pydantic.Field("none", pattern=r"^(none|flip|flip\+shift)$")
     keep: str = pydantic.Field("best", pattern="^(best|last)$")
     limit: int | None
     precision: str = pydantic.Field("auto", pattern="^(auto|float32|mixed_bfloat16)$")
@@ -87,8 +101,10 @@ class Run(pydantic.BaseModel):
     @property
     def name(self):
         """Readable folder name: what distinguishes the run, then exca's hash of all its settings."""
-        usual = presets.settings(self.preset, self.profile)
-        changed = [f"{key}={value}" for key, value in self if key in usual and value != usual[key]]
+        usual = {key: field.default for key, field in type(self).model_fields.items()}
+        usual |= presets.settings(self.preset, self.profile)
+        told = {"preset", "profile", "seed", "source", "data", "code", "infra"}
+        changed = [f"{key}={value}" for key, value in self if key in usual and key not in told and value != usual[key]]
         words = [self.preset, self.profile, *(word for word in changed if len(word) < 30), f"s{self.seed}"]
         return "-".join([*words, self.infra.uid().rsplit("-", 1)[-1]]).replace("/", "_").replace(" ", "")
 
@@ -107,7 +123,8 @@ class Run(pydantic.BaseModel):
             locks.mkdir(parents=True, exist_ok=True)
             with FileLock(locks / self.name):  # two processes never train the same thing
                 if not (self.folder / "run.json").exists():
-                    self.infra.clear_job()  # a result that exca remembers but whose folder was deleted
+                    if self.infra.status() == "completed":
+                        self.infra.clear_job()  # a result that exca remembers but whose folder was deleted
                     self.train()
         return Finished(self.folder)
 
@@ -136,32 +153,34 @@ class Finished:
 
     @property
     def history(self):
-        """One row a pass: pass (from 1), loss, accuracy, val_loss, val_accuracy, seconds."""
+        """One row a pass: pass (from 1), loss, accuracy, val_loss, val_accuracy, seconds, round."""
         import pandas as pd
 
         table = pd.read_csv(self.folder / "history.csv")
         return table.assign(**{"pass": table["epoch"] + 1}).drop(columns="epoch")
 
-    def logits(self, split):
+    def logits(self, split, tta=False):
         """Logits (n, 7) float32 of `val`, `public`, `private` or `test`, in the order of `Dataset.part(split)`.
+
+        With `tta` the logarithm of the probabilities' mean over the run's test-time augmentation.
 
         Raises:
             RunError: where the run holds none for that split, or its file is damaged.
         """
-        path = self.folder / "predictions.npz"
+        path, name = self.folder / "predictions.npz", f"{split}+tta" if tta else split
         try:
             with np.load(path) as stored:
-                return stored[split]
+                return stored[name]
         except KeyError:
-            raise RunError(f"{path} has no predictions for {split!r}") from None
+            raise RunError(f"{path} has no predictions for {name!r}") from None
         except (OSError, ValueError) as error:
             raise RunError(f"{path} is damaged ({error}): delete its folder and run again") from error
 
-    def probs(self, split):
+    def probs(self, split, tta=False):
         """Probabilities (n, 7) float32, the softmax of `logits`."""
         from scipy.special import softmax
 
-        return softmax(self.logits(split), axis=1)
+        return softmax(self.logits(split, tta), axis=1)
 
     def model(self):
         """The trained network (imports TensorFlow)."""
@@ -174,6 +193,57 @@ class Finished:
     def __repr__(self):
         scores = ", ".join(f"{split} {score['value']:.3f}" for split, score in self.info["scores"].items())
         return f"{self.folder.name}: {self.info['passes']} passes, {self.info['seconds']} s, accuracy {scores}"
+
+
+# -- many runs ---------------------------------------------------------------------------------------------------------
+
+
+def fit_all(wanted, jobs=None):
+    """Many runs at once, such as the arms of an ablation: trains those that are missing.
+
+    Args:
+        wanted: list of Run.
+        jobs: how many train side by side on this machine; None: `$JOBS`, else 1. With `$CLUSTER` (`slurm`, or `local`
+            for the same way on this machine) the list becomes one job array, through exca and submitit.
+
+    Returns:
+        list of Finished, in the order of `wanted`.
+    """
+    missing = list({run.name: run for run in wanted if not (run.folder / "run.json").exists()}.values())
+    jobs = jobs or int(os.environ.get("JOBS") or 1)
+    if missing and missing[0].infra.cluster:
+        for run in missing:
+            if run.infra.status() == "completed":  # … but its folder was deleted
+                run.infra.clear_job()
+        with missing[0].infra.job_array() as array:
+            array.extend(missing)
+    elif len(missing) > 1 and jobs > 1:
+        with ProcessPoolExecutor(jobs, get_context("spawn"), _share_cores, (jobs,)) as pool:
+            list(pool.map(_fit_elsewhere, missing))
+    return [run.fit() for run in wanted]
+
+
+def _share_cores(jobs):
+    os.environ["TF_NUM_INTRAOP_THREADS"] = str(max(1, os.cpu_count() // jobs))
+
+
+def _fit_elsewhere(run):
+    run.fit()
+
+
+def finished():
+    """Every finished run of the store, the newest last; damaged ones are named in a warning and left out."""
+    found = []
+    for path in sorted(store().glob("*/run.json"), key=lambda path: path.stat().st_mtime):
+        if not path.parent.name.endswith(".partial"):
+            try:
+                found.append(Finished(path.parent))
+            except RunError as error:
+                warnings.warn(str(error), stacklevel=2)
+    return found
+
+
+# -- the training code -------------------------------------------------------------------------------------------------
 
 
 def code_hash(builder):
@@ -202,3 +272,31 @@ def _reached(name, definitions, seen=None):
     seen.add(name)
     used = [node.id for node in ast.walk(definitions[name]) if isinstance(node, ast.Name)]
     return ast.dump(definitions[name]) + "".join(_reached(word, definitions, seen) for word in used)
+
+
+# -- make train, make runs ---------------------------------------------------------------------------------------------
+
+
+def main(arguments):
+    """`python -m fer_utils.runs` lists the store; `… preset=B profile=full passes=3` trains one run."""
+    if arguments:
+        given = dict(argument.split("=", 1) for argument in arguments)
+        print(Run(**{name: _literal(text) for name, text in given.items()}).fit())
+        return
+    for run in finished():
+        print(f"{run.info['data']['name']:28} {run}")
+    for partial in sorted(store().glob("*.partial")):
+        history = partial / "history.csv"
+        passes = len(history.read_text().splitlines()) - 1 if history.exists() else 0
+        print(f"{'interrupted, or at work':28} {partial.name.removesuffix('.partial')}: {passes} passes so far")
+
+
+def _literal(text):
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

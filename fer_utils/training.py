@@ -4,13 +4,14 @@
 
     state.weights.h5   weights and optimiser after the last whole pass                  (gone when finished)
     best.weights.h5    weights of the best pass by validation accuracy                  (gone when finished)
-    history.csv        one row a pass: loss, accuracy, val_loss, val_accuracy, seconds
+    history.csv        one row a pass: loss, accuracy, val_loss, val_accuracy, seconds, round
     tensorboard/       the same for TensorBoard
     model.keras        \\
     predictions.npz     > written at the end: the network, its logits on val and the test splits, and
     run.json           /  settings, data, versions, processor, counts, scores
 """
 
+import contextlib
 import datetime
 import json
 import math
@@ -22,9 +23,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy.special import softmax
 from tqdm import tqdm
 
 from fer_utils import augment, evaluation, models
+from fer_utils.labels import CLASSES
 
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "adadelta": keras.optimizers.Adadelta, "sgd": keras.optimizers.SGD}
 
@@ -39,14 +42,20 @@ def train(settings, dataset, folder):
     """
     folder.mkdir(parents=True, exist_ok=True)
     images, labels = training_part(dataset, settings["limit"])
-    with precision(settings) as policy:
+    with precision(settings) as policy, devices().scope():
         model = prepare(settings, images)
-        first_pass = resume(model, folder, steps=math.ceil(len(images) / settings["batch"]))
-        if not patience_over(read_history(folder), settings["patience"]):
-            fit(model, settings, images, labels, dataset.part("val"), folder, first_pass)
+        resume(model, folder, steps=math.ceil(len(images) / settings["batch"]))
+        while ahead := next_passes(read_history(folder), settings):
+            fit(model, settings, images, labels, dataset.part("val"), folder, *ahead)
         if settings["keep"] == "best":
             model.load_weights(folder / "best.weights.h5")
         finish(model, settings, dataset, folder, policy, used=len(images))
+
+
+def devices():
+    """All GPUs together where there are several (each takes a part of every batch), else the usual device."""
+    several = len(tf.config.list_logical_devices("GPU")) > 1
+    return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
 
 
 def training_part(dataset, limit):
@@ -64,13 +73,17 @@ def prepare(settings, images):
     if settings["normalisation"] == "zscore":
         extra |= {"mean": float(images.mean()), "sd": float(images.std())}
     model = models.build(settings["model"], **settings["model_settings"], **extra)
-    optimizer = OPTIMIZERS[settings["optimizer"]](settings["learning_rate"])
-    model.compile(optimizer=optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    average = {"use_ema": True, "ema_momentum": settings["ema"]} if settings["ema"] else {}
+    model.compile(
+        optimizer=OPTIMIZERS[settings["optimizer"]](settings["learning_rate"], **average),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings["label_smoothing"]),
+        metrics=["accuracy"],
+    )
     return model
 
 
 def resume(model, folder, steps):
-    """Loads the state of an interrupted training; returns the pass (from 0) to go on with."""
+    """Loads the state of an interrupted training, if there is one, and the history up to it."""
     state = folder / "state.weights.h5"
     if state.exists():
         model.optimizer.build(model.trainable_variables)
@@ -79,30 +92,53 @@ def resume(model, folder, steps):
     history = folder / "history.csv"
     if history.exists():  # a kill between the two files leaves a row of a pass that will be repeated
         read_history(folder).iloc[:first_pass].to_csv(history, index=False)
-    return first_pass
 
 
-def fit(model, settings, images, labels, validation, folder, first_pass):
-    """Trains the remaining passes; everything that must survive a kill is on disk after each of them."""
-    batch, passes = settings["batch"], settings["passes"]
-    stream = augment.batches(images, labels, batch, settings["seed"], first_pass, passes, settings["augmentation"])
-    steps = math.ceil(len(images) / batch)
+def next_passes(history, settings):
+    """What is still to be trained: (round, first pass, last pass + 1), or None at the end.
+
+    A round has `passes` passes, or fewer where patience ran out; the next one goes on from where it stopped.
+    """
+    number = 1 if history.empty else int(history["round"].iloc[-1])
+    of_round = history[history["round"] == number]
+    if len(of_round) >= settings["passes"] or patience_over(of_round, settings["patience"]):
+        number, of_round = number + 1, history[:0]
+    if number > settings["rounds"]:
+        return None
+    return number, len(history), len(history) + settings["passes"] - len(of_round)
+
+
+def fit(model, settings, images, labels, validation, folder, number, first_pass, end):
+    """Trains what remains of a round; everything that must survive a kill is on disk after each pass."""
+    stream = augment.batches(
+        images,
+        labels,
+        batch=settings["batch"],
+        seed=settings["seed"],
+        first_pass=first_pass,
+        passes=end,
+        augmentation=settings["augmentation"],
+        balanced=settings["imbalance"] == "resample",
+    )
+    steps = math.ceil(len(images) / settings["batch"])
     model.fit(
-        stream,
+        stream.map(_one_hot),
         initial_epoch=first_pass,
-        epochs=passes,
+        epochs=end,
         steps_per_epoch=steps,
+        class_weight=class_weights(labels) if settings["imbalance"] == "weight" else None,
         shuffle=False,  # the stream is shuffled already
         validation_data=_evaluation_batches(*validation),
         verbose=0,
         callbacks=[
-            Clock(),
+            *([keras.callbacks.SwapEMAWeights()] if settings["ema"] else []),  # validation sees the averaged weights
+            Clock(number),
             ReseedDropout(),
             keras.callbacks.CSVLogger(folder / "history.csv", append=first_pass > 0),
             keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
-            Progress(steps * passes, steps * first_pass, label=settings["preset"]),
+            Progress(steps * end, steps * first_pass, label=settings["preset"]),
             KeepBest(folder),
-            StopEarly(folder, settings["patience"]),
+            StopEarly(folder, settings["patience"], number),
             KeepState(folder),  # last: what is on disk after a pass belongs to that pass
         ],
     )
@@ -111,20 +147,36 @@ def fit(model, settings, images, labels, validation, folder, first_pass):
 def _evaluation_batches(images, labels):
     """Pictures in their order as float32 grey levels; large batches, since nothing is kept for a backward pass."""
     stream = tf.data.Dataset.from_tensor_slices((np.asarray(images), np.asarray(labels))).batch(256)
-    return stream.map(lambda pictures, labels: (tf.cast(pictures, tf.float32), labels)).prefetch(2)
+    return stream.map(lambda pictures, labels: _one_hot(tf.cast(pictures, tf.float32), labels)).prefetch(2)
+
+
+def _one_hot(pictures, labels):
+    return pictures, tf.one_hot(labels, len(CLASSES))
+
+
+def class_weights(labels):
+    """Weights that give every class the same say in the loss; over the pictures their mean is 1."""
+    counts = np.bincount(labels, minlength=len(CLASSES))
+    present = np.count_nonzero(counts)
+    return {c: len(labels) / (present * n) if n else 0.0 for c, n in enumerate(counts)}
 
 
 # -- callbacks, each with one duty -------------------------------------------------------------------------------------
 
 
 class Clock(keras.callbacks.Callback):
-    """Adds each pass's wall-clock seconds to the log."""
+    """Adds each pass's wall-clock seconds, and the number of its round, to the log."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
 
     def on_epoch_begin(self, epoch, logs=None):
         self.began = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
         logs["seconds"] = round(time.perf_counter() - self.began, 3)
+        logs["round"] = self.number
 
 
 class ReseedDropout(keras.callbacks.Callback):
@@ -146,7 +198,7 @@ class Progress(keras.callbacks.Callback):
 
     def __init__(self, total, done, label):
         super().__init__()
-        self.bar = tqdm(total=total, initial=done, desc=f"train {label}", unit="step", mininterval=1.0)
+        self.bar = tqdm(total=total, initial=done, desc=f"train {label}", unit="step", mininterval=2.0)
 
     def on_train_batch_end(self, batch, logs=None):
         self.bar.update()
@@ -167,18 +219,20 @@ class KeepBest(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if best_pass(read_history(self.folder)) == epoch:
-            save_weights(self.model, self.folder / "best.weights.h5")
+            with averaged(self.model):
+                save_weights(self.model, self.folder / "best.weights.h5")
 
 
 class StopEarly(keras.callbacks.Callback):
-    """Ends the training when `patience` passes in a row brought no better validation accuracy."""
+    """Ends the round when `patience` passes in a row brought no better validation accuracy."""
 
-    def __init__(self, folder, patience):
+    def __init__(self, folder, patience, number):
         super().__init__()
-        self.folder, self.patience = folder, patience
+        self.folder, self.patience, self.number = folder, patience, number
 
     def on_epoch_end(self, epoch, logs=None):
-        self.model.stop_training = patience_over(read_history(self.folder), self.patience)
+        history = read_history(self.folder)
+        self.model.stop_training = patience_over(history[history["round"] == self.number], self.patience)
 
 
 class KeepState(keras.callbacks.Callback):
@@ -190,6 +244,21 @@ class KeepState(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         save_weights(self.model, self.folder / "state.weights.h5")
+
+
+@contextlib.contextmanager
+def averaged(model):
+    """Within it the model has its exponential moving average's weights, where its optimiser keeps one."""
+    if not model.optimizer.use_ema:
+        yield
+        return
+    kept = [variable.numpy() for variable in model.trainable_variables]
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.trainable_variables, kept, strict=True):
+            variable.assign(value)
 
 
 def save_weights(model, path):
@@ -207,7 +276,7 @@ def read_history(folder):
     import pandas as pd
 
     path = Path(folder) / "history.csv"
-    return pd.read_csv(path) if path.exists() else pd.DataFrame({"val_accuracy": []})
+    return pd.read_csv(path) if path.exists() else pd.DataFrame({"val_accuracy": [], "round": []})
 
 
 def best_pass(history):
@@ -258,9 +327,8 @@ def has_bfloat16():
 
 def finish(model, settings, dataset, folder, policy, used):
     """Predicts, scores and writes everything a reader of the run needs; run.json last, since it says "finished"."""
-    logits = {"val": predict(model, dataset.part("val")[0])}
-    scores = {"val": _score(dataset.part("val")[1], logits["val"])}
-    final_logits, final_scores = score_once(model, dataset)
+    logits, scores = score(model, dataset, ["val"], settings["tta"])
+    final_logits, final_scores = score_once(model, dataset, settings["tta"])
     np.savez(folder / "predictions.npz", **logits, **final_logits)
     model.save(folder / "model.keras")
     history = read_history(folder)
@@ -290,19 +358,30 @@ def finish(model, settings, dataset, folder, policy, used):
         (folder / leftover).unlink(missing_ok=True)
 
 
-def score_once(model, dataset):
+def score_once(model, dataset, tta="none"):
     """The only place where a model meets the test splits: once, after all choices are made.
 
     Returns:
-        (logits, scores): a dict of split -> (n, 7) float32, and a dict of split -> what run.json keeps of it. Splits
+        as `score`.
+    """
+    return score(model, dataset, [s for s in dataset.splits if s in ("public", "private", "test")], tta)
+
+
+def score(model, dataset, splits, tta="none"):
+    """Predicts splits, plainly and, where asked for, with test-time augmentation (named `<split>+tta`).
+
+    Returns:
+        (logits, scores): a dict of name -> (n, 7) float32, and a dict of name -> what run.json keeps of it. Splits
         without labels have logits but no score.
     """
     logits, scores = {}, {}
-    for split in set(dataset.splits) & {"public", "private", "test"}:
+    for split in splits:
         images, labels = dataset.part(split)
         logits[split] = predict(model, images)
+        if tta != "none":
+            logits[f"{split}+tta"] = predict_views(model, images, tta)
         if (labels >= 0).all():
-            scores[split] = _score(labels, logits[split])
+            scores |= {name: _score(labels, logits[name]) for name in (split, f"{split}+tta") if name in logits}
     return logits, scores
 
 
@@ -310,6 +389,24 @@ def predict(model, images):
     """Logits (n, 7) float32 of pictures (n, 48, 48, 1)."""
     by_logits = keras.Model(model.inputs, model.get_layer("logits").output)
     return by_logits.predict(np.asarray(images), batch_size=256, verbose=0)
+
+
+def predict_views(model, images, tta, reach=3):
+    """Test-time augmentation: the mean probability of a picture's views, as its logarithm.
+
+    Args:
+        images: (n, 48, 48, 1). tta: `flip` (2 views) or `flip+shift` (10: also moved by `reach` pixels each way).
+
+    Returns:
+        (n, 7) float32 log-probabilities.
+    """
+    images = np.asarray(images)
+    moves = [(0, 0)] if tta == "flip" else [(0, 0), (-reach, 0), (reach, 0), (0, -reach), (0, reach)]
+    framed = np.pad(images, [(0, 0), (reach, reach), (reach, reach), (0, 0)], mode="edge")
+    side = images.shape[1]
+    views = [framed[:, reach + y :, reach + x :][:, :side, :side] for y, x in moves]
+    probs = [softmax(predict(model, v), axis=1) for view in views for v in (view, view[:, :, ::-1])]
+    return np.log(np.mean(probs, axis=0))
 
 
 def _score(labels, logits):

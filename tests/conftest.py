@@ -1,12 +1,15 @@
 """Every test session has a store, a cache and pictures of its own; nothing is read from or left in the checkout."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+# Where the tests run in the background (`nohup … &`) Ctrl-C is ignored, and so it would be in what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 _ROOM = tempfile.TemporaryDirectory(prefix="fer-tests-")
 os.environ["FER_RUNS"] = f"{_ROOM.name}/runs"

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "models": {"labels"},
     "presets": set(),
     "runs": {"data", "presets", "training", "models"},
-    "training": {"augment", "evaluation", "models"},
+    "training": {"augment", "evaluation", "labels", "models"},
     "evaluation": {"labels"},
     "plots": {"labels"},
     "prose": set(),

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from fer_utils import augment
 
-ALL = {"shift": 0.1, "rotation": 20, "zoom": 0.1, "shear": 5, "flip": True, "noise": 0.05, "cutout": 8}
+ALL = {"shift": 0.1, "rotation": 20, "zoom": 0.1, "shear": 5, "crop": 0.2, "flip": True, "noise": 0.05, "cutout": 8}
 
 
 def pictures(count=6):
@@ -63,6 +63,14 @@ def test_the_stream_shows_every_picture_once_a_pass_in_a_new_order():
     first, second = np.concatenate(seen[:3]), np.concatenate(seen[3:])
     assert sorted(first) == sorted(second) == list(range(25))
     assert list(first) != list(second) and list(first) != list(range(25))
+
+
+def test_balanced_passes_show_every_class_equally_often():
+    images, labels = np.zeros((700, 48, 48, 1), "uint8"), np.repeat([0, 1, 2], [500, 190, 10])
+    seen = [batch.numpy() for _, batch in augment.batches(images, labels, 100, seed=0, passes=6, balanced=True)]
+    assert sum(map(len, seen)) == 6 * 700
+    shares = np.bincount(np.concatenate(seen)) / 4200
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.03)
 
 
 def test_a_stream_that_begins_later_equals_the_rest_of_the_whole_one():

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from fer_utils import evaluation
@@ -73,3 +74,105 @@ def test_difference_is_paired_and_its_interval_holds_it():
     assert gain.value == pytest.approx((b.sum() - a.sum()) / 400)
     assert gain.low < gain.value < gain.high and gain.low > 0
     assert evaluation.difference(truth, one_hot(a), one_hot(b)) == gain
+
+
+def random_predictions(n=300, right=0.6, seed=0):
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(7, n, p=[0.14, 0.02, 0.14, 0.25, 0.17, 0.11, 0.17])
+    return truth, np.where(rng.random(n) < right, truth, rng.choice(7, n))
+
+
+def test_macro_f1s_interval_is_the_bootstraps():
+    from scipy.stats import bootstrap
+    from sklearn.metrics import f1_score
+
+    truth, predicted = random_predictions()
+    estimate = evaluation.macro_f1_estimate(truth, one_hot(predicted))
+    assert estimate.value == evaluation.macro_f1(truth, one_hot(predicted)) and estimate.n == 300
+    score = lambda y, p: f1_score(y, p, labels=range(7), average="macro", zero_division=0)  # noqa: E731
+    slow = bootstrap(
+        (truth, predicted), score, paired=True, vectorized=False, n_resamples=300, method="percentile", rng=0
+    )
+    assert (estimate.low, estimate.high) == pytest.approx(tuple(slow.confidence_interval), abs=0.02)
+    assert evaluation.macro_f1_estimate(truth, one_hot(truth))[:3] == (1, 1, 1)
+
+
+def history(losses, validation):
+    return pd.DataFrame({"pass": range(1, len(losses) + 1), "loss": losses, "val_loss": validation})
+
+
+FALLING = [1.8, 1.5, 1.3, 1.1, 0.9, 0.8, 0.7]
+HISTORIES = {
+    "turns after pass 3": (FALLING, [1.8, 1.5, 1.4, 1.44, 1.5, 1.58, 1.65], 3),
+    "from the first pass on": (FALLING, [1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9], 1),
+    "still falling": (FALLING, [1.8, 1.6, 1.5, 1.4, 1.35, 1.3, 1.28], None),
+    "two worse passes could be chance": (FALLING, [1.8, 1.6, 1.5, 1.4, 1.3, 1.35, 1.45], None),
+    "higher than the lowest, but rising no more": (FALLING, [1.8, 1.4, 1.6, 1.5, 1.6, 1.5, 1.55], None),
+    "both rise: it falls apart": ([1.8, 1.5, 1.3, 1.4, 1.6, 1.8, 1.9], [1.8, 1.5, 1.4, 1.44, 1.5, 1.58, 1.65], None),
+    "one pass": ([1.8], [1.8], None),
+    "diverged": ([1.8, *[np.nan] * 6], [1.8, *[np.nan] * 6], None),
+}
+
+
+@pytest.mark.parametrize(("losses", "validation", "start"), HISTORIES.values(), ids=HISTORIES)
+def test_where_overfitting_starts(losses, validation, start):
+    assert evaluation.overfitting_starts(history(losses, validation)) == start
+
+
+def test_a_plateau_with_noise_is_seldom_taken_for_overfitting_and_a_rise_always():
+    rng, x = np.random.default_rng(0), np.arange(20)
+    flat = 1.2 + 0.6 * np.exp(-x / 2)
+    found = [
+        [evaluation.overfitting_starts(history(2 - 0.05 * x, curve + rng.normal(0, 0.02, 20))) for _ in range(50)]
+        for curve in (flat, flat + 0.02 * (x - 8).clip(0))
+    ]
+    assert sum(start is not None for start in found[0]) <= 5
+    assert all(start is not None and abs(start - 8) < 4 for start in found[1])
+
+
+def test_reliability_and_calibration_error():
+    confidence = np.array([0.95, 0.95, 0.95, 0.95, 0.55, 0.55])
+    probs = np.full((6, 7), (1 - confidence[:, None]) / 6)
+    probs[:, 2] = confidence
+    truth = np.array([2, 2, 2, 0, 2, 0])  # right 3 of 4 times when 95 % sure, 1 of 2 when 55 % sure
+    table = evaluation.reliability(truth, probs)
+    assert table["accuracy"].tolist() == [0.5, 0.75] and table["n"].tolist() == [2, 4]
+    assert (table["low"] < table["accuracy"]).all() and (table["accuracy"] < table["high"]).all()
+    assert evaluation.calibration_error(truth, probs) == pytest.approx((2 * 0.05 + 4 * 0.2) / 6)
+    assert evaluation.reliability(truth, one_hot(truth))["confidence"].tolist() == [1]  # 100 % sure is in the last bin
+
+
+@pytest.mark.parametrize("true_temperature", [0.5, 1, 3])
+def test_temperature_finds_the_factor_by_which_a_network_is_too_sure(true_temperature):
+    rng = np.random.default_rng(0)
+    honest = 2 * rng.normal(size=(4000, 7))
+    truth = np.array([rng.choice(7, p=p) for p in evaluation.tempered(honest, 1)])
+    logits = honest * true_temperature
+    found = evaluation.temperature(truth, logits)
+    assert found == pytest.approx(true_temperature, rel=0.1)
+    before, after = (evaluation.calibration_error(truth, evaluation.tempered(logits, t)) for t in (1, found))
+    assert after < 0.03 and (true_temperature == 1 or after < before)
+
+
+@pytest.mark.parametrize("pixels", [0, 1, 6])
+def test_shifted_moves_every_picture_its_own_way_and_repeats_the_edge(pixels):
+    row, column = np.mgrid[:48, :48]
+    images = np.broadcast_to((row * 5 + column * 0).astype(np.uint8)[None, ..., None], (40, 48, 48, 1))
+    images = np.where(np.arange(40)[:, None, None, None] % 2, images, images.transpose(0, 2, 1, 3))
+    moved = evaluation.shifted(images, pixels)
+    assert moved.shape == images.shape and moved.dtype == images.dtype
+    clip = lambda x: np.clip(x, 0, 47)  # noqa: E731
+    ways = [
+        (row, clip(column - pixels)),
+        (row, clip(column + pixels)),
+        (clip(row - pixels), column),
+        (clip(row + pixels), column),
+    ]
+    expected = np.array([[image[where] for where in ways] for image in images])  # (40, 4, 48, 48, 1)
+    fits = (expected == moved[:, None]).all(axis=(2, 3, 4))
+    assert fits.any(axis=1).all()
+    if pixels:
+        assert fits.any(axis=0).all() and not fits.all(axis=1).any()  # all four ways occur
+        assert (evaluation.shifted(images, pixels) == moved).all()
+    else:
+        assert (moved == images).all()

@@ -50,7 +50,7 @@ def test_a_finished_run_is_complete(trained):
     assert trained.folder.name.startswith("small-smoke-passes=2-s0-")
     assert trained.history["pass"].tolist() == [1, 2]
     assert trained.info["settings"]["model"] == "cnn_small"
-    assert trained.info["parameters"] == 171_271
+    assert trained.info["parameters"] == 171_527
     assert trained.info["data"]["training_pictures"] == 210
 
 
