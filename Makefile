@@ -5,6 +5,7 @@ LANGS   ?= en zh-TW
 PROFILE ?= quick
 JOBS    ?= 1
 Q       ?= cnn
+PRESET  ?= A
 P       ?=
 DATA    ?=
 
@@ -17,8 +18,9 @@ ifneq ($(DATA),)
 export FER_DATA := $(if $(wildcard $(DATA)),$(abspath $(DATA)),$(DATA))
 endif
 export TF_CPP_MIN_LOG_LEVEL ?= 2
+export JOBS
 
-.PHONY: help setup report question data lab test clean
+.PHONY: help setup report question data train runs board lab test clean
 
 help:     ## what there is
 	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /: /; s/:  *## /: /' | awk -F': ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,6 +46,17 @@ question: $(READY)  ## one question by itself: make question Q=confusion P="pres
 
 data: $(READY)  ## download FER2013 into data/ (needs Kaggle access) and say what is there
 	@$(BIN)/python -m fer_utils.data --download
+
+train: $(READY)  ## one training in the background: make train PRESET=B PROFILE=full (stopped, it goes on next time)
+	@mkdir -p runs
+	@nohup $(BIN)/python -m fer_utils.runs preset=$(PRESET) profile=$(PROFILE) $(P) > runs/$(PRESET)-$(PROFILE).log 2>&1 & \
+	    echo "process $$!; follow it with: tail -f runs/$(PRESET)-$(PROFILE).log, or: make runs, or: make board"
+
+runs: $(READY)  ## the trainings that are finished, and those that are not
+	@$(BIN)/python -m fer_utils.runs
+
+board: $(READY)  ## TensorBoard on all trainings
+	@$(BIN)/tensorboard --logdir runs
 
 lab: $(READY)  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab --notebook-dir notebooks

@@ -103,7 +103,7 @@ def batches(images, labels, batch, seed, first_pass=0, passes=1, augmentation=No
         batch: pictures a step; the last batch of a pass may be smaller.
         seed: int. first_pass, passes: the stream holds the passes first_pass … passes − 1.
         augmentation: settings of `augment`, or None.
-        balanced: draw each pass with replacement so that every class is equally frequent, instead of every picture once.
+        balanced: draw each pass with replacement, every class equally often, instead of every picture once.
 
     Returns:
         tf.data.Dataset of ((batch, 48, 48, 1) float32 in 0…255, (batch,) int64).

@@ -77,19 +77,21 @@ def curves(histories, against="pass"):
     Returns:
         Figure: a row a run; left the loss, right the accuracy.
     """
-    figure = _figure(1.9 * len(histories))
-    axes = figure.subplots(len(histories), 2, squeeze=False, sharex=against == "pass")
+    figure = _figure(0.4 + 1.5 * len(histories))
+    axes = figure.subplots(len(histories), 2, squeeze=False, sharex="col" if against == "pass" else False, sharey="col")
     for row, (name, history) in zip(axes, histories.items(), strict=True):
         x = history["pass"] if against == "pass" else history["seconds"].cumsum()
         marker = "o" if len(x) < 12 else None
         for axis, quantity in zip(row, ("loss", "accuracy"), strict=True):
             axis.plot(x, history[quantity], color=TRAIN, marker=marker, ms=2.5, label="training")
             axis.plot(x, history[f"val_{quantity}"], color=VALIDATION, marker=marker, ms=2.5, label="validation")
-            axis.set(xlabel=against, ylabel=quantity, title=name)
+            axis.set(ylabel=quantity, title=name)
             if against == "pass":
                 axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         row[1].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        row[0].legend()
+    for axis in axes[-1]:
+        axis.set_xlabel(against)
+    axes[0, 0].legend()
     return figure
 
 
@@ -122,7 +124,7 @@ def learning(histories, starts):
         histories: dict of name -> DataFrame as for `curves`; up to four.
         starts: dict of name -> pass where overfitting starts, or None; a ring marks it on the validation loss.
     """
-    figure = _figure(4.4)
+    figure = _figure(3.7)
     axes = figure.subplots(2, 2, sharex="col", sharey="row")
     for (name, history), color in zip(histories.items(), NETWORKS, strict=False):
         for column, x in enumerate((history["pass"], history["seconds"].cumsum())):
@@ -174,7 +176,7 @@ def overfitting(histories, starts):
             axis.axvline(starts[name], color=INK, lw=0.8, ls=":")
             _note(axis, (starts[name], 0.97), f"overfitting starts: {starts[name]}", axis.get_xaxis_transform())
     axes[0].set_ylabel("loss")
-    axes[-1].legend(loc="upper right" if not starts[name] else "best")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return figure
 
 
@@ -265,9 +267,9 @@ def systems(ours, reported, human=(0.60, 0.70)):
     axis = figure.subplots()
     axis.axhspan(*human, color=QUIET, alpha=0.15, lw=0)
     axis.annotate(
-        f"people agree: {sum(human) / 2:.0%} ± {(human[1] - human[0]) / 2:.0%}",
-        (0, human[1]), xycoords=axis.get_yaxis_transform(), xytext=(3, -3), textcoords="offset points",
-        va="top", fontsize=6.5, color=QUIET,
+        f"people agree: {50 * sum(human):.0f} ± {50 * (human[1] - human[0]):.0f} %",
+        (0, human[1]), xycoords=axis.get_yaxis_transform(), xytext=(3, 2), textcoords="offset points",
+        va="bottom", fontsize=6.5, color=QUIET,
     )  # fmt: skip
     known = {name: point for name, point in reported.items() if point[0] is not None}
     for name, (compute, value) in known.items():

@@ -88,7 +88,7 @@ def resume(model, folder, steps):
     if state.exists():
         model.optimizer.build(model.trainable_variables)
         model.load_weights(state)
-    first_pass = int(model.optimizer.iterations) // steps
+    first_pass = int(_array(model.optimizer.iterations)) // steps
     history = folder / "history.csv"
     if history.exists():  # a kill between the two files leaves a row of a pass that will be repeated
         read_history(folder).iloc[:first_pass].to_csv(history, index=False)
@@ -146,8 +146,15 @@ def fit(model, settings, images, labels, validation, folder, number, first_pass,
 
 def _evaluation_batches(images, labels):
     """Pictures in their order as float32 grey levels; large batches, since nothing is kept for a backward pass."""
-    stream = tf.data.Dataset.from_tensor_slices((np.asarray(images), np.asarray(labels))).batch(256)
+    several = tf.distribute.get_strategy().num_replicas_in_sync  # Keras fails unless each of them gets as many pictures
+    count, size = len(images) // several * several, max(256 // several * several, several)
+    stream = tf.data.Dataset.from_tensor_slices((np.asarray(images[:count]), np.asarray(labels[:count]))).batch(size)
     return stream.map(lambda pictures, labels: _one_hot(tf.cast(pictures, tf.float32), labels)).prefetch(2)
+
+
+def _array(variable):
+    """A Keras variable as a NumPy array, also where several devices hold copies of it."""
+    return tf.convert_to_tensor(variable.value).numpy()
 
 
 def _one_hot(pictures, labels):
@@ -189,7 +196,7 @@ class ReseedDropout(keras.callbacks.Callback):
         for layer in self.model.layers:
             for variable in layer.non_trainable_variables:
                 if "seed_generator_state" in variable.path:
-                    first = keras.ops.convert_to_numpy(variable)[0]
+                    first = _array(variable)[0]
                     variable.assign(np.array([first, 1_000_000 * epoch], dtype=variable.dtype))
 
 
@@ -252,7 +259,7 @@ def averaged(model):
     if not model.optimizer.use_ema:
         yield
         return
-    kept = [variable.numpy() for variable in model.trainable_variables]
+    kept = [_array(variable) for variable in model.trainable_variables]
     model.optimizer.finalize_variable_values(model.trainable_variables)
     try:
         yield

@@ -49,7 +49,7 @@ FIGURES = {
     "reliability": (lambda: plots.reliability(PANELS), 2, ["as trained", "how sure it is"]),
     "shifts": (lambda: plots.shifts([0, 2, 6], {"CNN": WAVES}, 0.25), 1, ["CNN", "always the most frequent class"]),
     "weights": (lambda: plots.weights(KERNELS), 18, [f"filters  (±{np.abs(KERNELS['filters']).max():.2g})"]),
-    "systems": (lambda: plots.systems(OURS, CLAIMS), 1, ["this kit", "the report", "people agree: 65% ± 5%", "B", "D"]),
+    "systems": (lambda: plots.systems(OURS, CLAIMS), 1, ["this kit", "the report", "people agree: 65 ± 5 %", "B", "D"]),
     "systems, nothing has run": (lambda: plots.systems({}, CLAIMS), 1, ["passes\nnot told", "A", "B", "D", "E"]),
 }
 

@@ -177,3 +177,105 @@ def test_the_code_hash_ignores_docstrings_and_other_networks(monkeypatch):
     ]:
         monkeypatch.setattr(runs.Path, "read_text", lambda path, o=old, n=new, **kw: read(path, **kw).replace(o, n))
         assert (runs.code_hash("cnn_small") != before) is changes, old
+
+
+# -- many runs, several devices ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", [{"JOBS": "2"}, {"CLUSTER": "local"}], ids=lambda way: next(iter(way)))
+def test_a_list_of_runs_is_trained_elsewhere_and_kept(way, on_few_faces, store, monkeypatch):
+    for name, value in way.items():
+        monkeypatch.setenv(name, value)
+    wanted = [runs.Run(preset="small", profile="smoke", seed=seed) for seed in (0, 1, 0)]
+    results = runs.fit_all(wanted)
+    assert [run.info["settings"]["seed"] for run in results] == [0, 1, 0]
+    assert len(finished(store)) == 2
+    stamps = [path.stat().st_mtime_ns for path in store.glob("*/run.json")]
+    runs.fit_all(wanted)
+    assert [path.stat().st_mtime_ns for path in store.glob("*/run.json")] == stamps
+    assert {run.folder.name for run in runs.finished()} == {run.folder.name for run in results}
+
+
+MIRRORED = """
+import tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+from fer_utils import runs, training
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+assert strategy.num_replicas_in_sync == 2
+training.devices = lambda: strategy
+run = runs.Run(preset="small", profile="smoke", passes=2, tta="flip").fit()
+print(len(run.history), run.probs("public").shape)
+"""
+
+
+def test_several_devices_share_a_training(on_few_faces, store):
+    done = subprocess.run([sys.executable, "-c", MIRRORED], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == "2"
+
+
+def test_the_command_lists_what_is_there(trained, on_few_faces, store, capsys):
+    runs.main(["preset=small", "profile=smoke", "normalisation=picture"])
+    (store / "left.partial").mkdir()
+    runs.main([])
+    listed = capsys.readouterr().out
+    assert "small-smoke-normalisation=picture-s0-" in listed
+    assert "left: 0 passes so far" in listed
+
+
+# -- rounds, averaged weights, balance, views --------------------------------------------------------------------------
+
+# history of (round, validation accuracy) -> (round, first pass, end) that come next (3 passes, 2 rounds, patience 2)
+NEXT = [
+    ([], (1, 0, 3)),
+    ([(1, 0.3)], (1, 1, 3)),
+    ([(1, 0.3), (1, 0.2), (1, 0.2)], (2, 3, 6)),
+    ([(1, 0.3), (1, 0.4), (1, 0.3), (2, 0.1), (2, 0.2)], (2, 5, 6)),
+    ([(1, 0.3), (1, 0.4), (1, 0.3), (2, 0.3), (2, 0.2), (2, 0.2)], None),
+]
+
+
+@pytest.mark.parametrize(("past", "expected"), NEXT)
+def test_rounds_go_on_from_where_the_last_one_stopped(past, expected):
+    from fer_utils import training
+
+    history = pd.DataFrame(past, columns=["round", "val_accuracy"])
+    assert training.next_passes(history, {"passes": 3, "rounds": 2, "patience": 2}) == expected
+
+
+def test_patience_ends_a_round_not_the_training():
+    from fer_utils import training
+
+    history = pd.DataFrame({"round": [1, 1, 1], "val_accuracy": [0.5, 0.4, 0.4]})
+    assert training.next_passes(history, {"passes": 9, "rounds": 2, "patience": 2}) == (2, 3, 12)
+    assert training.next_passes(history, {"passes": 9, "rounds": 1, "patience": 2}) is None
+
+
+def test_the_averaged_weights_are_the_ones_that_are_kept(on_few_faces, store):
+    plain = runs.Run(preset="small", profile="smoke", passes=2, keep="last").fit()
+    averaged = runs.Run(preset="small", profile="smoke", passes=2, keep="last", ema=0.5).fit()
+    assert plain.history["loss"].tolist() == pytest.approx(averaged.history["loss"].tolist(), rel=1e-3)  # one training
+    assert weights(plain) != weights(averaged)  # another average of it
+
+
+def test_class_weights_give_every_class_the_same_say():
+    from fer_utils import training
+
+    labels = np.repeat([0, 1, 2], [60, 30, 10])
+    given = training.class_weights(labels)
+    assert [given[c] * n for c, n in enumerate([60, 30, 10])] == pytest.approx([100 / 3] * 3)
+    assert given[6] == 0
+    assert np.mean([given[c] for c in labels]) == pytest.approx(1)
+
+
+def test_views_are_averaged_as_probabilities(trained, on_few_faces):
+    from fer_utils import training
+
+    images = data.load().part("val")[0][:5]
+    model = trained.model()
+    both = (trained.probs("val")[:5] + model.predict(np.asarray(images)[:, :, ::-1], verbose=0)) / 2
+    np.testing.assert_allclose(np.exp(training.predict_views(model, images, "flip")), both, atol=2e-2)
+    many = np.exp(training.predict_views(model, images, "flip+shift"))
+    np.testing.assert_allclose(many.sum(axis=1), 1, atol=1e-5)
