@@ -592,4 +592,4 @@ def bags(labels, probs_list):
             together = float((np.argmax(ensemble(members), axis=1) == labels).mean())
             rows.append((size, together, scores[bag].mean(), disagreement(members)))
     table = pd.DataFrame(rows, columns=["size", "accuracy", "members", "disagreement"])
-    return table.assign(gain=100 * (table["accuracy"] - table["members"]))
+    return table.assign(gain=(100 * (table["accuracy"] - table["members"])).round(9))  # a bag of one: 0, not 1e-15

@@ -433,7 +433,7 @@ def arm_histories(histories):
             validation = axis.plot(history["pass"], history["val_accuracy"], color=VALIDATION, marker=marker, ms=2.5)
         axis.set_title(name)
         axis.grid(axis="y", color="#E6E6E6", lw=0.5)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes[0, 0].legend([*training, *validation], ["training", "validation"], loc="upper left")
     figure.supxlabel("pass", fontsize=8)
@@ -462,7 +462,7 @@ def arm_dots(accuracies, compared):
     left.set(yticks=range(len(accuracies)), yticklabels=list(accuracies))
     left.set(xlabel="accuracy: a circle a training, a bar their mean")
     left.set_ylim(len(accuracies) - 0.5, -0.5)
-    left.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    left.xaxis.set_major_formatter(PercentFormatter(1))
     left.margins(x=0.12)
     right.set(xlabel=f"points against {compared.index[0]}")
     right.tick_params(axis="y", length=0)
@@ -510,7 +510,7 @@ def class_shares(shares):
     axis.invert_yaxis()
     axis.tick_params(axis="y", length=0)
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.legend(loc="lower right")
+    axis.legend(loc="upper right")
     return figure
 
 

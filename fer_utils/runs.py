@@ -123,21 +123,33 @@ class Run(pydantic.BaseModel):
             locks.mkdir(parents=True, exist_ok=True)
             with FileLock(locks / self.name):  # two processes never train the same thing
                 if not (self.folder / "run.json").exists():
-                    if self.infra.status() == "completed":
-                        self.infra.clear_job()  # a result that exca remembers but whose folder was deleted
+                    self.forget()
                     self.train()
         return Finished(self.folder)
 
+    def forget(self):
+        """Makes exca forget an earlier failure, or a result whose folder was deleted since."""
+        if self.infra.status() in ("completed", "failed"):
+            self.infra.clear_job()
+
     @infra.apply(exclude_from_cache_uid=("source",))
     def train(self) -> str:
-        """Trains in `<name>.partial/` and renames it to `<name>/` when everything is written."""
+        """Trains in `<name>.partial/` and renames it to `<name>/` when everything is written.
+
+        Raises:
+            RunError: where the folder cannot be written (disk full, no permission); what was trained so far is kept.
+        """
         from fer_utils import training  # imports TensorFlow: only when there is something to train
 
-        partial = Path(f"{self.folder}.partial")
-        training.train(self.settings(), data.load(self.source), partial)
-        if self.folder.exists():  # has no run.json: the remains of something damaged
-            shutil.rmtree(self.folder)
-        os.replace(partial, self.folder)
+        partial, dataset = Path(f"{self.folder}.partial"), data.load(self.source)
+        try:
+            training.train(self.settings(), dataset, partial)
+            if self.folder.exists():  # has no run.json: the remains of something damaged
+                shutil.rmtree(self.folder)
+            os.replace(partial, self.folder)
+        except OSError as error:
+            why = f"cannot write {partial} ({error.strerror or error})"
+            raise RunError(f"{why}: mend that and run again, it goes on where it was") from error
         return self.name
 
 
@@ -213,8 +225,7 @@ def fit_all(wanted, jobs=None):
     jobs = jobs or int(os.environ.get("JOBS") or 1)
     if missing and missing[0].infra.cluster:
         for run in missing:
-            if run.infra.status() == "completed":  # … but its folder was deleted
-                run.infra.clear_job()
+            run.forget()
         with missing[0].infra.job_array() as array:
             array.extend(missing)
     elif len(missing) > 1 and jobs > 1:

@@ -30,9 +30,22 @@ def report(project, edition="complete", profile=None, **how):
     """
     chosen = project.edition(edition)
     data = project.data_fingerprint()
-    chapters = [chapter(project, question, data, profile, new_page=chosen.new_page) for question in chosen.questions]
+    chapters, ran = {}, []
+    for late in (False, True):  # a notebook that lists all trainings comes after those that train
+        for question in chosen.questions:
+            if keys.reads_runs(project.read_notebook(question.notebook)) == late:
+                chapters[question.id] = chapter(project, question, data, profile, new_page=chosen.new_page)
+        ran += run([made.task for made in chapters.values() if made.task not in ran], project, **how)
     texts = {"title": chosen.title, "edition": chosen.edition, "course": chosen.course}
-    return make(project, f"report-{edition}", chapters, texts, cover=True, **how)
+    in_order = [chapters[question.id] for question in chosen.questions]
+    return make(project, f"report-{edition}", in_order, texts, cover=True, **how)
+
+
+def run(tasks, project, jobs=1, timeout=None, echo=tell, **_):
+    """Runs what has no outputs yet (`execute.run`); returns the tasks."""
+    if tasks:
+        execute.run(tasks, project, jobs, timeout, echo)
+    return tasks
 
 
 def question(project, notebook, given="", edition="complete", profile=None, **how):
@@ -46,6 +59,7 @@ def question(project, notebook, given="", edition="complete", profile=None, **ho
     alone = Question("q1", notebook, parameters=asked.parameters, wording=asked.wording)
     values = parameters.from_text(given, parameters.defaults(project.read_notebook(notebook)))
     only = chapter(project, alone, project.data_fingerprint(), profile, values, new_page=False)
+    run([only.task], project, **how)
     return make(project, f"question-{notebook}", [only], {"title": chosen.title}, cover=False, **how)
 
 
@@ -63,8 +77,8 @@ def chapter(project, question, data, profile=None, given=(), new_page=True):
     return Chapter(question, Task(question.notebook, changed, sha(canonical(ingredients)), ingredients), new_page)
 
 
-def make(project, name, chapters, texts, cover, langs=LANGUAGES, jobs=1, code="appendix", timeout=None, echo=tell):
-    """Runs what must run and writes build/<name>-<lang>.pdf for every language.
+def make(project, name, chapters, texts, cover, langs=LANGUAGES, code="appendix", echo=tell, **_):
+    """Weaves and typesets chapters that have been run: build/<name>-<lang>.pdf for every language.
 
     Args:
         project: the Project.
@@ -73,15 +87,12 @@ def make(project, name, chapters, texts, cover, langs=LANGUAGES, jobs=1, code="a
         texts: dict from "title", "edition", "course" to a text in both languages.
         cover: whether a cover and a table of contents come first.
         langs: of "en" and "zh-TW".
-        jobs: how many questions run at once.
         code: "appendix", "inline" or "none".
-        timeout: seconds that a cell may take; None for ever.
         echo: called with lines of progress.
 
     Returns:
         True if every question was answered and typeset.
     """
-    execute.run([chapter.task for chapter in chapters], project, jobs, timeout, echo)
     problems = [problem for lang in langs for problem in _pdf(project, name, chapters, texts, cover, lang, code, echo)]
     for task in dict.fromkeys(chapter.task for chapter in chapters):
         if failure := task.receipt(project)["failure"]:

@@ -4,8 +4,10 @@ import ast
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 from functools import cache
+from pathlib import Path
 
 # The packages whose version can change a number or a figure.
 PACKAGES = (
@@ -42,7 +44,19 @@ def ingredients(notebook, parameters, root, data):
         "modules": {name: sha(text) for name, text in sorted(reached_modules(code, root).items())},
         "data": data,
         "versions": versions(),
+        **({"runs": finished_runs(root)} if reads_runs(notebook) else {}),
     }
+
+
+def reads_runs(notebook):
+    """Does it look at whatever trainings there are, rather than at ones that it asks for?"""
+    return any("runs.finished(" in cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code")
+
+
+def finished_runs(root):
+    """Names of the finished trainings in the run store; each holds the hash of all its settings."""
+    store = Path(os.environ.get("FER_RUNS") or root / "runs")
+    return sorted(path.parent.name for path in store.glob("*/run.json"))
 
 
 def canonical(value):

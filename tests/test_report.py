@@ -96,6 +96,11 @@ import os, time
 open('../pid', 'w').write(str(os.getpid()))
 time.sleep(60)
 """
+LISTING = """
+%% code
+import shown
+shown.ran('listing')  # stands for runs.finished()
+"""
 EDITION = """
 title: {en: Tiny report, zh-TW: 小報告}
 edition: {en: First, zh-TW: 初版}
@@ -462,6 +467,20 @@ def test_drawn_data_are_announced_on_the_cover_and_on_every_page(built, monkeypa
     pages = [page.extract_text() for page in PdfReader(built.build / "report-complete-en.pdf").pages]
     assert all("Drawn faces, not FER2013" in page for page in pages) and "12ab" in pages[0] and len(pages) > 3
     shutil.rmtree(built.build / "typst")
+
+
+def test_a_notebook_that_lists_the_trainings_runs_last_and_again_after_a_new_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_RUNS", str(tmp_path / "runs"))
+    project = make_project(tmp_path)
+    write_notebook(project.notebooks / "listing.ipynb", LISTING)
+    (tmp_path / "report/editions/complete.yaml").write_text("questions: [{notebook: listing}, {notebook: other}]")
+    assert build.report(project, langs=["en"], echo=str)
+    assert build.report(project, langs=["en"], echo=str)
+    assert runs(project) == ["other", "listing"]
+    (tmp_path / "runs/new").mkdir(parents=True)
+    (tmp_path / "runs/new/run.json").write_text("{}")
+    assert build.report(project, langs=["en"], echo=str)
+    assert runs(project) == ["other", "listing", "listing"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

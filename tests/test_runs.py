@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import json
 import os
@@ -147,6 +148,29 @@ def test_damage_names_the_folder_and_spares_the_others(trained, tmp_path):
         runs.Finished(damaged).logits("public")
     with pytest.raises(runs.RunError, match="no predictions for 'train'"):
         trained.logits("train")
+
+
+def test_a_full_disk_is_said_and_the_training_goes_on_later(on_few_faces, store, monkeypatch):
+    from fer_utils import training
+
+    first = runs.Run(preset="small", profile="smoke", seed=1).fit()
+    save = training.save_weights
+
+    def disk_full_after_one_pass(model, path):
+        if path.name.startswith("best") and len(training.read_history(path.parent)) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(model, path)
+
+    run = runs.Run(preset="small", profile="smoke", passes=4)
+    monkeypatch.setattr(training, "save_weights", disk_full_after_one_pass)
+    monkeypatch.setattr(training, "best_pass", lambda history: len(history) - 1)  # every pass is written
+    with pytest.raises(runs.RunError, match="small-smoke.*partial.*No space left on device.*run again"):
+        run.fit()
+    assert finished(store) == sorted([first.folder.name, f"{run.name}.partial"])
+    monkeypatch.undo()
+    monkeypatch.setenv("FER_RUNS", str(store))
+    monkeypatch.setenv("FER_DATA", str(on_few_faces))
+    assert run.fit().history["pass"].tolist() == [1, 2, 3, 4]
 
 
 def test_a_deleted_folder_is_trained_again(on_few_faces, store):
