@@ -13,6 +13,7 @@
 
 import contextlib
 import datetime
+import functools
 import json
 import math
 import os
@@ -394,8 +395,13 @@ def score(model, dataset, splits, tta="none"):
 
 def predict(model, images):
     """Logits (n, 7) float32 of pictures (n, 48, 48, 1)."""
-    by_logits = keras.Model(model.inputs, model.get_layer("logits").output)
-    return by_logits.predict(np.asarray(images), batch_size=256, verbose=0)
+    return _up_to_logits(model).predict(np.asarray(images), batch_size=256, verbose=0)
+
+
+@functools.lru_cache(maxsize=2)
+def _up_to_logits(model):
+    """Made once a model: each new keras.Model is traced anew, which takes seconds."""
+    return keras.Model(model.inputs, model.get_layer("logits").output)
 
 
 def predict_views(model, images, tta, reach=3):
@@ -411,9 +417,10 @@ def predict_views(model, images, tta, reach=3):
     moves = [(0, 0)] if tta == "flip" else [(0, 0), (-reach, 0), (reach, 0), (0, -reach), (0, reach)]
     framed = np.pad(images, [(0, 0), (reach, reach), (reach, reach), (0, 0)], mode="edge")
     side = images.shape[1]
-    views = [framed[:, reach + y :, reach + x :][:, :side, :side] for y, x in moves]
-    probs = [softmax(predict(model, v), axis=1) for view in views for v in (view, view[:, :, ::-1])]
-    return np.log(np.mean(probs, axis=0))
+    upright = [framed[:, reach + y :, reach + x :][:, :side, :side] for y, x in moves]
+    views = upright + [view[:, :, ::-1] for view in upright]
+    logits = predict(model, np.concatenate(views)).reshape(len(views), len(images), len(CLASSES))
+    return np.log(softmax(logits, axis=2).mean(axis=0))
 
 
 def _score(labels, logits):
