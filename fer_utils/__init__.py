@@ -10,6 +10,8 @@ presets     literal settings of every system, and the profiles smoke / quick / f
 runs        Run(settings).fit(): train once, keep for ever
 training    one training, from settings to a folder of results; goes on where it was stopped
 evaluation  accuracy with intervals, confusion, paired tests (NumPy in, NumPy out)
+explain     where a network looks: maps by six methods, and the checks that tell good from bad
+maximize    what a unit wants to see: gradient ascent, MaCo, receptive fields, strongest real patches
 plots       arrays -> matplotlib Figure; the only room that knows matplotlib
 prose       sentences, tables and captions in two languages, shown by a notebook
 

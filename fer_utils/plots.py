@@ -409,6 +409,109 @@ def grid(images, titles=None, columns=10):
     return figure
 
 
+# -- explanations ------------------------------------------------------------------------------------------------------
+
+
+def saliency(images, maps, names):
+    """Rows pictures; columns the original, a map for each method, and the first method's overlay and masked picture.
+
+    A column's maps share one scale, from 0 (white) to the value above it; what is negative is white. The masked picture
+    keeps the fifth of the pixels that the first method finds the most important.
+
+    Args:
+        images: (n, 48, 48, 1). maps: dict of method -> (n, 48, 48). names: n row labels.
+    """
+    first, columns = next(iter(maps.values())), len(maps) + 3
+    side = (WIDTH - 0.75) / columns
+    figure = _figure(len(images) * side + 0.5)
+    axes = figure.subplots(len(images), columns, squeeze=False)
+    for row, image, name, one in zip(axes, images, names, first, strict=True):
+        show(row[0], image)
+        _row_label(row[0], name.replace(" ", "\n"))
+        show(row[-2], image)
+        _show_map(row[-2], one, _top(first), alpha=0.7 * np.clip(one / _top(first), 0, 1), cmap="Reds")
+        show(row[-1], np.where(one >= np.quantile(one, 0.8), np.squeeze(image), 255))
+        _frame(row[-1])
+    for column, (method, values) in zip(axes.T[1:], maps.items(), strict=False):
+        for axis, one in zip(column, values, strict=True):
+            _show_map(axis, one, _top(values))
+        column[0].set_title(f"{method.replace(' ', chr(10))}\n0–{_top(values):.2g}", fontsize=6, loc="center", pad=2)
+    heads = ("picture", f"{next(iter(maps))},\noverlaid", "its top\nfifth")
+    for axis, words in zip(axes[0, [0, -2, -1]], heads, strict=True):
+        axis.set_title(words, fontsize=6, loc="center", pad=2)
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.02)
+    return figure
+
+
+def map_rows(images, rows, titles, one_scale=False):
+    """A row of pictures and below it rows of their maps, each with its scale on the left.
+
+    Args:
+        images: (n, 48, 48, 1) grey levels 0…255; n <= 10 or so.
+        rows: dict of name -> (n, 48, 48); 0 is white, what is negative too.
+        titles: n short strings above the pictures.
+        one_scale: all rows share the largest scale, so that they can be compared with each other.
+    """
+    figure = _figure((len(rows) + 1) * (WIDTH - 1.2) / len(images) + 0.2)
+    axes = figure.subplots(len(rows) + 1, len(images), squeeze=False)
+    for axis, image, title in zip(axes[0], images, titles, strict=True):
+        show(axis, image, title)
+    tops = [_top(maps) for maps in rows.values()]
+    for line, (name, maps), top in zip(axes[1:], rows.items(), tops, strict=True):
+        top = max(tops) if one_scale else top
+        for axis, one in zip(line, maps, strict=True):
+            _show_map(axis, one, top)
+        _row_label(line[0], f"{name}\n0–{top:.2g}")
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.02)
+    return figure
+
+
+def _top(maps):
+    """Where a scale ends: one pixel in two hundred may lie above it, so that a single speck does not pale the rest."""
+    return max(float(np.quantile(maps, 0.995)), 1e-12)
+
+
+def _show_map(axis, values, top, cmap="Blues", **how):
+    axis.imshow(values, cmap=cmap, vmin=0, vmax=top, interpolation="nearest", **how)
+    _frame(axis)
+
+
+def _frame(axis):
+    axis.set_axis_on()
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set(visible=True, lw=0.3)
+
+
+def _row_label(axis, words):
+    _frame(axis)
+    axis.set_ylabel(words, rotation=0, ha="right", va="center", fontsize=6.5)
+
+
+def region_shares(panels, by_area):
+    """Which share of each method's maps falls on a part of the face: a panel a part, a line the part's own area.
+
+    Args:
+        panels: dict of part -> dict of method -> (value, low, high, …), such as an evaluation.Estimate.
+        by_area: dict of part -> its share of the picture.
+    """
+    methods = list(next(iter(panels.values())))
+    figure = _figure(0.6 + 0.2 * len(methods))
+    axes = figure.subplots(1, len(panels), sharey=True, sharex=True)
+    for axis, (part, estimates) in zip(axes, panels.items(), strict=True):
+        for place, method in enumerate(methods):
+            value, low, high, *_ = estimates[method]
+            axis.plot([low, high], [place, place], color=VALIDATION, lw=2, alpha=0.45, solid_capstyle="round")
+            axis.plot(value, place, "o", color=VALIDATION, ms=4)
+        axis.axvline(by_area[part], color=TRAIN, lw=1, ls="--")
+        axis.set_title(f"{part}  (area {by_area[part]:.1%})")
+        axis.tick_params(axis="y", length=0)
+        axis.grid(axis="x", color="#E6E6E6", lw=0.5)
+        axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes[0].set(yticks=range(len(methods)), yticklabels=methods, xlim=(0, None))
+    axes[0].set_ylim(len(methods) - 0.5, -0.5)
+    return figure
+
+
 # -- arms of an experiment ---------------------------------------------------------------------------------------------
 
 ARMS = ("#6E6E6E", "#0072B2", "#D55E00", "#009E73", "#CC79A7")  # the first arm, what the others are compared with: grey
@@ -487,6 +590,71 @@ def picture_rows(rows):
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=7)
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.02)
     return figure
+
+
+# -- what units want to see --------------------------------------------------------------------------------------------
+
+
+def wished(rows, heads=None):
+    """Pictures in rows, such as the ways of maximising the same units; the activation stands under each picture.
+
+    Args:
+        rows: dict of name -> (images, activations): (n, 48, 48) grey levels 0…255 and (n,) floats.
+        heads: n short strings above the columns, or None.
+    """
+    columns = max(len(images) for images, _ in rows.values())
+    figure = _figure(len(rows) * ((WIDTH - 1.1) / columns + 0.14) + 0.2)
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for line, (name, (images, activations)) in zip(axes, rows.items(), strict=True):
+        for axis, image, activation in zip(line, images, activations, strict=False):
+            show(axis, image)
+            _under(axis, activation)
+        _row_name(line[0], name)
+    for axis, head in zip(axes[0], heads or [], strict=False):
+        axis.set_title(head, fontsize=6.5, loc="center", pad=2)
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.03, hspace=0.0)
+    return figure
+
+
+def wished_and_found(rows):
+    """A unit's synthetic picture beside the real patches that excite it most, a row a unit, with activations.
+
+    Args:
+        rows: dict of name -> (image, activation, patches, activations): (48, 48) and a float of the synthetic picture,
+            (top, size, size) and (top,) of the real ones. Grey levels 0…255; NaN (beyond the picture) stays white.
+    """
+    columns = 1 + max(len(found) for _, _, found, _ in rows.values())
+    side = (WIDTH - 0.8) / (columns + 0.5)
+    figure = _figure(len(rows) * (side + 0.16) + 0.16)
+    axes = figure.subplots(len(rows), columns + 1, squeeze=False, width_ratios=[1, 0.3] + [1] * (columns - 1))
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for line, (name, (image, activation, found, activations)) in zip(axes, rows.items(), strict=True):
+        pictures, values = [image, *found], [activation, *activations]
+        for axis, picture, value in zip(np.delete(line, 1), pictures, values, strict=False):
+            show(axis, picture)
+            _under(axis, value)
+        _row_name(line[0], name)
+    axes[0, 0].set_title("synthetic", fontsize=6.5, loc="center", pad=2)
+    axes[0, 2].set_title("real, the strongest first", fontsize=6.5, loc="left", pad=2)
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.03, hspace=0.0)
+    return figure
+
+
+def _under(axis, activation):
+    """The activation under a picture, and a thin frame: a picture may be as white as the page."""
+    axis.set_axis_on()
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set(visible=True, color=QUIET, linewidth=0.4)
+    place = {"transform": axis.transAxes, "ha": "center", "va": "top", "fontsize": 5.5, "color": INK}
+    axis.text(0.5, -0.03, f"{activation:.3g}".replace("-", "−"), **place)
+
+
+def _row_name(axis, name):
+    place = {"transform": axis.transAxes, "ha": "right", "va": "center", "fontsize": 7}
+    axis.text(-0.08, 0.5, name, **place)
 
 
 # -- rare classes ------------------------------------------------------------------------------------------------------

@@ -23,10 +23,12 @@ MAY_IMPORT = {
     "runs": {"data", "presets", "training", "models"},
     "training": {"augment", "evaluation", "labels", "models"},
     "evaluation": {"labels"},
+    "explain": set(),
+    "maximize": {"labels"},
     "plots": {"labels"},
     "prose": set(),
 }
-WITH_ENGINE = {"augment", "models", "training", "runs"}  # runs: only to load a finished model
+WITH_ENGINE = {"augment", "explain", "maximize", "models", "training", "runs"}  # runs: only to load a finished model
 
 
 def imports(path):

@@ -1,0 +1,302 @@
+"""What a unit wants to see: pictures by gradient ascent, and the real patches that excite it most.
+
+The network stays as it is and the *picture* is trained: Adam climbs the unit's activation, while penalties and small
+random moves keep it from the high-frequency noise to which every network responds. A unit is a filter of a conv layer
+(its activation: the mean over the picture of what passes its ReLU) or a unit of a dense layer (its activation: the
+weighted sum *before* the ReLU, which has a gradient where the ReLU has none). A model and pictures in, arrays out.
+
+References:
+    Erhan et al. (2009), Visualizing higher-layer features of a deep network.
+    Olah, Mordvintsev & Schubert (2017), Feature visualization, Distill.
+    Fel et al. (2023), Unlocking feature visualization for deeper networks with MAgnitude Constrained Optimization.
+"""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from fer_utils.labels import IMAGE_SHAPE
+
+SIDE = IMAGE_SHAPE[0]
+
+
+class Maximized(NamedTuple):
+    """Pictures that maximise units, in the order in which the units were asked for."""
+
+    images: np.ndarray  # (units, 48, 48) float32, grey levels 0…255
+    activations: np.ndarray  # (units,) float32, of these pictures as they are, not moved
+
+
+class Field(NamedTuple):
+    """Receptive field: output place i sees the pixels start + i * stride … start + i * stride + size − 1."""
+
+    size: int
+    stride: int
+    start: int  # negative where the field begins in the padding
+
+
+class Patches(NamedTuple):
+    """The real patches that excite a unit most, the strongest first."""
+
+    patches: np.ndarray  # (top, size, size) float32 grey levels; NaN where the field reaches beyond the picture
+    activations: np.ndarray  # (top,) float32, at that one place
+    pictures: np.ndarray  # (top,) int, which of the given pictures
+
+
+# -- gradient ascent ---------------------------------------------------------------------------------------------------
+
+
+def maximize(
+    model, layer, units=None, spectrum=None, steps=150, tv=None, l2=None, shift=4, rotation=10.0, zoom=0.1, seed=0
+):
+    """Pictures that maximise units of a layer, all in one batch.
+
+    All units begin with the same noise and share each step's move, so a unit's picture does not depend on which others
+    are asked for.
+
+    Args:
+        model: flat functional Keras model, input (48, 48, 1) grey levels 0…255.
+        layer: name of a conv or dense layer. units: list of ints, None for all of the layer.
+        spectrum: (48, 25) magnitudes from `mean_spectrum`: only the phase is learned, and there are no penalties
+            (MaCo). None: every pixel is learned, through a sigmoid.
+        steps: of Adam with rate 0.1.
+        tv: weight of the total variation, a mean over pixels; None: 3 for dense layers, 0.2 for convs.
+        l2: weight of the squared distance from middle grey, likewise; None: 1 for dense layers, 0.1 for convs. For
+            convs both count in units of the layer's mean activation on plain grey: layers differ by factors of 100.
+        shift: largest move, in pixels; rotation: in degrees; zoom: as a share. 0: none of it.
+        seed: int; of the first noise and of the moves.
+
+    Returns:
+        Maximized: images (units, 48, 48) and activations (units,).
+
+    Raises:
+        ValueError: for a layer or unit that does not exist; the message lists those that do.
+    """
+    units = _check_units(model, layer, units)
+    score, dense = _score(model, layer, units), _is_dense(_layer(model, layer))
+    tv, l2 = (3.0 if dense else 0.2) if tv is None else tv, (1.0 if dense else 0.1) if l2 is None else l2
+    if not dense:
+        tv, l2 = (weight * _usual(model, layer) for weight in (tv, l2))
+    if spectrum is None:
+        start, picture = 0.01 * _noise((SIDE, SIDE), len(units), seed), tf.sigmoid
+    else:
+        start, picture = np.pi * _noise(spectrum.shape, len(units), seed), _from_phase(spectrum)
+        tv = l2 = 0.0
+    unknown, adam, move = keras.Variable(start), keras.optimizers.Adam(0.1), _mover(shift, rotation, zoom, seed)
+    adam.build([unknown])
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            images = picture(unknown.value)  # (1, 48, 48, units) in 0…1: units as channels, so that they move alike
+            loss = tv * _variation(images) + l2 * tf.reduce_sum((images - 0.5) ** 2) / SIDE**2
+            loss -= tf.reduce_sum(score(_as_batch(move(images))))
+        adam.apply(tape.gradient(loss, [unknown.value]), [unknown])
+
+    for _ in range(steps):
+        step()
+    images = _as_batch(picture(unknown.value))
+    return Maximized(images.numpy()[..., 0], score(images).numpy())
+
+
+def mean_spectrum(images):
+    """Mean magnitude of the pictures' Fourier transforms: what all faces share, whatever is where.
+
+    Args:
+        images: (n, 48, 48, 1) grey levels.
+
+    Returns:
+        (48, 25) float32, the half that determines a real picture.
+    """
+    return np.abs(np.fft.rfft2(np.asarray(images)[..., 0])).mean(axis=0).astype(np.float32)
+
+
+def _noise(shape, count, seed):
+    """The same normal noise for every unit: (1, height, width, units)."""
+    noise = np.random.default_rng(seed).normal(size=(1, *shape, 1)).astype(np.float32)
+    return np.repeat(noise, count, axis=-1)
+
+
+def _from_phase(spectrum):
+    """The function from phases (1, 48, 25, units) to pictures (1, 48, 48, units) of this spectrum, in 0…1."""
+    magnitude = tf.constant(spectrum)
+
+    def picture(phase):
+        phase = tf.transpose(phase[0], [2, 0, 1])  # the transform works on the last two axes
+        waves = tf.signal.irfft2d(tf.complex(magnitude * tf.cos(phase), magnitude * tf.sin(phase)), [SIDE, SIDE])
+        mean, variance = tf.nn.moments(waves, axes=[1, 2], keepdims=True)
+        return tf.transpose(tf.sigmoid(1.5 * (waves - mean) / tf.sqrt(variance + 1e-6)), [1, 2, 0])[None]
+
+    return picture
+
+
+def _mover(shift, rotation, zoom, seed):
+    """Random small moves, drawn anew at each call; what a picture shows must survive them."""
+    edge = {"fill_mode": "nearest", "dtype": "float32"}
+    moves = [
+        layers.RandomTranslation(shift / SIDE, shift / SIDE, seed=seed, **edge) if shift else None,
+        layers.RandomRotation(rotation / 360, seed=seed + 1, **edge) if rotation else None,
+        layers.RandomZoom(zoom, seed=seed + 2, **edge) if zoom else None,
+    ]
+
+    def move(images):
+        for layer in filter(None, moves):
+            images = layer(images, training=True)
+        return images
+
+    return move
+
+
+def _variation(images):
+    """Total variation: sum of the differences between neighbours, by pixel; summed over the units."""
+    down, right = images[:, 1:] - images[:, :-1], images[:, :, 1:] - images[:, :, :-1]
+    return (tf.reduce_sum(tf.abs(down)) + tf.reduce_sum(tf.abs(right))) / SIDE**2
+
+
+def _as_batch(images):
+    """(1, 48, 48, units) in 0…1 -> (units, 48, 48, 1) grey levels 0…255, as the network takes them."""
+    return 255 * tf.transpose(images, [3, 1, 2, 0])
+
+
+# -- activations -------------------------------------------------------------------------------------------------------
+
+
+def countable(model):
+    """The layers that have units to ask for: dict of name -> number of units, from the input to the logits."""
+    found = [layer for layer in model.layers if isinstance(layer, layers.Conv2D | layers.Dense)]
+    return {layer.name: layer.kernel.shape[-1] for layer in found}
+
+
+def responses(model, layer, images, units=None, batch=256):
+    """Activation of units at every place: after the ReLU for convs, before it for dense layers.
+
+    Args:
+        model, layer, units: as for `maximize`.
+        images: (n, 48, 48) or (n, 48, 48, 1) grey levels 0…255.
+
+    Returns:
+        (n, height, width, units) float32; height = width = 1 for a dense layer on the flattened picture.
+    """
+    units = _check_units(model, layer, units)
+    images = np.asarray(images).reshape(-1, *IMAGE_SHAPE)
+    places, starts = _places(model, layer), range(0, len(images), batch)
+    return np.concatenate([tf.gather(places(images[i : i + batch]), units, axis=-1).numpy() for i in starts])
+
+
+def _score(model, layer, units):
+    """The function from pictures (units, 48, 48, 1) to (units,): each picture's activation of its own unit."""
+    places, own = _places(model, layer), tf.one_hot(units, countable(model)[layer])
+
+    def score(images):
+        maps = places(images)
+        return tf.einsum("nhwc,nc->n", maps, own) / (maps.shape[1] * maps.shape[2])
+
+    return score
+
+
+def _places(model, layer):
+    """The function from pictures to activations (n, height, width, all units), float32 whatever the precision."""
+    chosen = _layer(model, layer)
+    dense = _is_dense(chosen)
+    below = keras.Model(model.inputs[0], chosen.input if dense else chosen.output)
+
+    def places(images):
+        x = tf.cast(below(images, training=False), tf.float32)
+        if not dense:
+            return tf.nn.relu(x)  # changes nothing where the layer has a ReLU of its own
+        return (tf.matmul(x, chosen.kernel.value) + chosen.bias.value)[:, None, None]
+
+    return places
+
+
+def _usual(model, layer):
+    """Mean activation of a conv layer on plain grey."""
+    return float(tf.reduce_mean(_places(model, layer)(tf.fill((1, *IMAGE_SHAPE), 127.5))))
+
+
+def _is_dense(layer):
+    """Is it a dense layer on a flat input? (One on the last axis of a picture is a 1×1 convolution.)"""
+    return isinstance(layer, layers.Dense) and len(layer.input.shape) == 2
+
+
+def _layer(model, name):
+    if name not in countable(model):
+        raise ValueError(f"layer={name!r} has no units; choose one of: {', '.join(countable(model))}")
+    return model.get_layer(name)
+
+
+def _check_units(model, layer, units):
+    _layer(model, layer)
+    count = countable(model)[layer]
+    units = list(range(count)) if units is None else [int(unit) for unit in units]
+    if not units or min(units) < 0 or max(units) >= count:
+        raise ValueError(f"units={units}: {layer} has the units 0 … {count - 1}")
+    return units
+
+
+# -- real patches ------------------------------------------------------------------------------------------------------
+
+
+def receptive_field(model, layer):
+    """Which pixels one place of a layer's output depends on, for a network whose layers form a chain.
+
+    Args:
+        model, layer: as for `maximize`; any conv or dense layer.
+
+    Returns:
+        Field: size, stride and start in pixels; the whole picture for a dense layer on the flattened picture.
+
+    References:
+        Araujo, Norris & Sim (2019), Computing receptive fields of convolutional neural networks, Distill.
+    """
+    if _is_dense(_layer(model, layer)):
+        return Field(model.input.shape[1], model.input.shape[1], 0)
+    size, stride, start = 1, 1, 0
+    for step in model.layers[: model.layers.index(model.get_layer(layer)) + 1]:
+        if isinstance(step, layers.Conv2D | layers.MaxPooling2D | layers.AveragePooling2D):
+            reach, move = _window(step)
+            if step.padding == "same":  # as TensorFlow pads: the odd one at the end
+                pixels = step.input.shape[1]
+                start -= stride * (max((-(-pixels // move) - 1) * move + reach - pixels, 0) // 2)
+            size, stride = size + stride * (reach - 1), stride * move
+    return Field(size, stride, start)
+
+
+def _window(layer):
+    """How many places of its input a conv or pooling layer spans, and by how many it moves."""
+    if isinstance(layer, layers.Conv2D):
+        return (layer.kernel_size[0] - 1) * layer.dilation_rate[0] + 1, layer.strides[0]
+    return layer.pool_size[0], layer.strides[0]
+
+
+def top_patches(model, layer, images, units=None, top=9):
+    """The places in real pictures that excite units most, cut out; at most one place a picture.
+
+    Args:
+        model, layer, units: as for `maximize`.
+        images: (n, 48, 48, 1) grey levels.
+        top: how many patches a unit, at most n.
+
+    Returns:
+        list of Patches, one a unit.
+    """
+    images, field = np.asarray(images)[..., 0], receptive_field(model, layer)
+    maps = responses(model, layer, images, units)
+    flat = maps.reshape(len(maps), -1, maps.shape[-1])  # (n, places, units)
+    peaks, places = flat.max(axis=1), flat.argmax(axis=1)  # (n, units)
+    found = []
+    for unit in range(maps.shape[-1]):
+        best = np.argsort(-peaks[:, unit], kind="stable")[:top]
+        corners = np.stack(np.divmod(places[best, unit], maps.shape[2]), axis=1) * field.stride + field.start
+        cut = [_cut(images[n], *corner, field.size) for n, corner in zip(best, corners, strict=True)]
+        found.append(Patches(np.stack(cut), peaks[best, unit], best))
+    return found
+
+
+def _cut(image, top, left, size):
+    """A square of a picture, NaN outside of it."""
+    framed = np.pad(image.astype(np.float32), size, constant_values=np.nan)  # a field overlaps its picture
+    return framed[top + size : top + 2 * size, left + size : left + 2 * size]

@@ -1,0 +1,184 @@
+"""Gradient ascent where the optimum is known, receptive fields known by hand, patches found where they were put."""
+
+import io
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from fer_utils import maximize, plots
+from fer_utils.labels import BILINGUAL
+
+RNG = np.random.default_rng(0)
+WAVE = np.sin(np.arange(48) / 5)[:, None] * np.cos(np.arange(48) / 7)  # smooth, so that it survives small moves
+STILL = {"shift": 0, "rotation": 0, "zoom": 0}
+
+
+def network(*middle):
+    inputs = x = keras.Input((48, 48, 1))
+    for layer in middle:
+        x = layer(x)
+    return keras.Model(inputs, x)
+
+
+def detector(*pictures, activation=None, bias=0.0):
+    """Dense units whose activation is the product with a picture, scaled so that L2's optimum lies within 0…255."""
+    unit = layers.Dense(len(pictures), activation=activation, name="unit")
+    model = network(layers.Flatten(), unit)
+    kernel = 2 * 0.4 / (48 * 48 * 255) * np.stack([picture.ravel() for picture in pictures], axis=1)
+    unit.set_weights([kernel, np.full(len(pictures), bias)])
+    return model
+
+
+def conv_net():
+    keras.utils.set_random_seed(3)
+    return network(
+        layers.Rescaling(1 / 255),
+        layers.Conv2D(6, 5, padding="same", activation="relu", name="conv"),
+        layers.MaxPooling2D(2),
+        layers.Conv2D(4, 3, padding="same", activation="relu", name="deep"),
+        layers.Flatten(),
+        layers.Dense(3, activation="relu", name="dense"),
+    )
+
+
+@pytest.mark.parametrize(("moves", "least"), [(STILL, 0.99), ({}, 0.9)])
+def test_the_picture_of_a_linear_detector_is_its_kernel(moves, least):
+    found = maximize.maximize(detector(WAVE, -WAVE), "unit", tv=0.0, l2=1.0, **moves)
+    assert found.images.shape == (2, 48, 48) and found.images.min() >= 0 and found.images.max() <= 255
+    assert np.corrcoef(found.images[0].ravel(), WAVE.ravel())[0, 1] > least
+    assert np.corrcoef(found.images[1].ravel(), WAVE.ravel())[0, 1] < -least
+
+
+def test_a_unit_whose_relu_is_shut_is_maximised_too():
+    found = maximize.maximize(detector(WAVE, activation="relu", bias=-9.0), "unit", steps=60, tv=0.0, **STILL)
+    assert found.activations[0] < 0  # before the ReLU
+    assert np.corrcoef(found.images[0].ravel(), WAVE.ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(("layer", "maco"), [("conv", False), ("deep", False), ("deep", True), ("dense", True)])
+def test_activations_rise_and_are_those_of_the_pictures(layer, maco):
+    model, noise = conv_net(), RNG.uniform(0, 255, (20, 48, 48, 1))
+    spectrum = maximize.mean_spectrum(noise) if maco else None
+    start = maximize.maximize(model, layer, spectrum=spectrum, steps=0)
+    found = maximize.maximize(model, layer, spectrum=spectrum, steps=25)
+    again = maximize.responses(model, layer, found.images).mean(axis=(1, 2))
+    np.testing.assert_allclose(found.activations, np.diag(again), rtol=1e-4, atol=1e-5)
+    assert (found.activations > start.activations)[start.activations != 0].all()  # 0: a filter that is silent
+
+
+def test_a_unit_alone_gives_the_same_picture_as_among_others_and_the_seed_decides():
+    model = conv_net()
+    batch = maximize.maximize(model, "deep", steps=10, seed=1)
+    alone = maximize.maximize(model, "deep", [2], steps=10, seed=1)
+    other = maximize.maximize(model, "deep", [2], steps=10, seed=2)
+    np.testing.assert_allclose(alone.images[0], batch.images[2], atol=0.05)
+    assert np.abs(other.images - alone.images).max() > 1
+
+
+def test_regularisers_do_what_they_say():
+    model = detector(50 * RNG.normal(size=(48, 48)))  # strong and rough: without a penalty every pixel saturates
+    free, smooth, grey = (
+        maximize.maximize(model, "unit", steps=40, tv=tv, l2=l2, **STILL).images[0]
+        for tv, l2 in ((0.0, 0.0), (200.0, 0.0), (0.0, 500.0))
+    )
+    assert np.abs(np.diff(smooth)).mean() < 0.5 * np.abs(np.diff(free)).mean()
+    assert np.abs(grey - 127.5).mean() < 0.5 * np.abs(free - 127.5).mean()
+
+
+def test_maco_keeps_the_spectrum_up_to_the_final_squashing():
+    faces = np.cumsum(RNG.normal(size=(30, 48, 48, 1)), axis=1)  # smooth in one direction
+    spectrum = maximize.mean_spectrum(faces)
+    assert spectrum.shape == (48, 25)
+    found = maximize.maximize(detector(WAVE), "unit", spectrum=spectrum, steps=5)
+    logit = np.log(found.images[0] / (255 - found.images[0]))
+    kept = np.abs(np.fft.rfft2(logit))[1:24, 1:24] / spectrum[1:24, 1:24]
+    assert kept.std() / kept.mean() < 0.02
+
+
+conv, pool = layers.Conv2D, layers.MaxPooling2D
+FIELDS = {
+    "3×3, valid": ([conv(1, 3)], (3, 1, 0)),
+    "3×3, same": ([conv(1, 3, padding="same")], (3, 1, -1)),
+    "two 3×3": ([conv(1, 3), conv(1, 3)], (5, 1, 0)),
+    "stride 2, same: padded at the end alone": ([conv(1, 3, strides=2, padding="same")], (3, 2, 0)),
+    "dilation 2": ([conv(1, 3, dilation_rate=2)], (5, 1, 0)),
+    "pooling between": ([conv(1, 5, padding="same"), pool(2), conv(1, 5, padding="same")], (14, 2, -6)),
+    "A's three": (
+        [conv(1, 5, padding="same"), pool(2), conv(1, 5, padding="same"), pool(2), conv(1, 3, padding="same")],
+        (24, 4, -10),
+    ),
+    "even kernel, pooling by 4": ([conv(1, 4, padding="same"), pool(4), conv(1, 3)], (15, 4, -1)),
+    "activations and batch norm change nothing": ([conv(1, 3), layers.BatchNormalization(), layers.ReLU()], (3, 1, 0)),
+    "dense sees everything": ([conv(1, 3), layers.Flatten(), layers.Dense(2)], (48, 48, 0)),
+}
+
+
+@pytest.mark.parametrize(("chain", "field"), FIELDS.values(), ids=FIELDS)
+def test_receptive_fields(chain, field):
+    chain = [type(layer).from_config(layer.get_config()) for layer in chain]
+    last = [layer for layer in chain if isinstance(layer, layers.Conv2D | layers.Dense)][-1]
+    assert maximize.receptive_field(network(*chain), last.name) == field
+
+
+@pytest.mark.parametrize("place", [(8, 12), (20, 31)])
+def test_patches_are_found_where_they_were_planted(place):
+    """A 6×6 pattern in noise, and a conv filter that is this pattern (behind a pooling that changes nothing)."""
+    pattern = RNG.choice([0.0, 200.0], (6, 6))
+    images = RNG.uniform(0, 40, (12, 48, 48, 1)).astype(np.float32)
+    for n, strength in ((5, 1.0), (9, 0.8)):
+        images[n, place[0] : place[0] + 6, place[1] : place[1] + 6, 0] = strength * pattern
+    finder = layers.Conv2D(2, 6, padding="same", name="finder")
+    model = network(finder)
+    kernel = np.stack([pattern - pattern.mean()] * 2, axis=-1)[:, :, None]
+    finder.set_weights([kernel, np.zeros(2)])
+    found = maximize.top_patches(model, "finder", images, units=[1], top=3)[0]
+    assert list(found.pictures[:2]) == [5, 9]
+    np.testing.assert_array_equal(found.patches[0], pattern.astype(np.float32))
+    assert found.activations[0] > found.activations[1] > found.activations[2]
+
+
+def test_patches_beyond_the_edge_are_nan():
+    edge = layers.Conv2D(1, 5, padding="same", kernel_initializer="ones", name="edge")
+    image = np.zeros((1, 48, 48, 1), np.float32)
+    image[0, 0, 0] = 255
+    patch = maximize.top_patches(network(edge), "edge", image)[0].patches[0]
+    assert np.isnan(patch[:2]).all() and np.isnan(patch[:, :2]).all() and patch[2, 2] == 255
+
+
+@pytest.mark.parametrize(("layer", "units", "words"), [("conv9", None, "conv, deep, dense"), ("deep", [4], "0 … 3")])
+def test_what_does_not_exist_is_named_with_what_does(layer, units, words):
+    with pytest.raises(ValueError, match=words):
+        maximize.maximize(conv_net(), layer, units, steps=1)
+
+
+# -- the figures -------------------------------------------------------------------------------------------------------
+
+
+def drawn_words(figure):
+    """Draws the figure, with every warning an error, and returns the words on it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure.savefig(io.BytesIO(), format="png")
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert box.x0 > -0.02 and box.y0 > -0.02 and box.x1 < width + 0.02 and box.y1 < height + 0.02
+    return {text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))}
+
+
+def test_wishes_stand_in_named_rows_with_their_activations():
+    faces = RNG.uniform(0, 255, (7, 48, 48))
+    rows = {"pixels": (faces, np.arange(7) - 3.25), "real faces 真實": (faces, np.arange(7) + 0.125)}
+    figure = plots.wished(rows, BILINGUAL)
+    assert {"pixels", "real faces 真實", "−3.25", "2.12", *BILINGUAL} <= drawn_words(figure)
+    assert [axis.images[0].get_clim() for axis in figure.axes] == [(0, 255)] * 14
+
+
+def test_the_synthetic_picture_stands_before_the_real_patches():
+    patches = RNG.uniform(0, 255, (9, 14, 14))
+    patches[0, :3] = np.nan
+    rows = {f"unit {n}": (np.zeros((48, 48)), 5.5, patches, np.linspace(3, 1, 9)) for n in range(3)}
+    figure = plots.wished_and_found(rows)
+    assert {"unit 0", "unit 2", "5.5", "3", "1", "synthetic"} <= drawn_words(figure)
+    assert [len(axis.images[0].get_array()) for axis in figure.axes if axis.images] == ([48] + [14] * 9) * 3
