@@ -101,11 +101,8 @@ class Run(pydantic.BaseModel):
     @property
     def name(self):
         """Readable folder name: what distinguishes the run, then exca's hash of all its settings."""
-        usual = {key: field.default for key, field in type(self).model_fields.items()}
-        usual |= presets.settings(self.preset, self.profile)
-        told = {"preset", "profile", "seed", "source", "data", "code", "infra"}
-        changed = [f"{key}={value}" for key, value in self if key in usual and key not in told and value != usual[key]]
-        words = [self.preset, self.profile, *(word for word in changed if len(word) < 30), f"s{self.seed}"]
+        words = [f"{key}={value}" for key, value in changed(self.settings()).items()]
+        words = [self.preset, self.profile, *(word for word in words if len(word) < 30), f"s{self.seed}"]
         return "-".join([*words, self.infra.uid().rsplit("-", 1)[-1]]).replace("/", "_").replace(" ", "")
 
     @property
@@ -125,7 +122,9 @@ class Run(pydantic.BaseModel):
                 if not (self.folder / "run.json").exists():
                     self.forget()
                     self.train()
-        return Finished(self.folder)
+        run = Finished(self.folder)
+        cite(run)
+        return run
 
     def forget(self):
         """Makes exca forget an earlier failure, or a result whose folder was deleted since."""
@@ -151,6 +150,29 @@ class Run(pydantic.BaseModel):
             why = f"cannot write {partial} ({error.strerror or error})"
             raise RunError(f"{why}: mend that and run again, it goes on where it was") from error
         return self.name
+
+
+def changed(settings):
+    """Those settings of a run, by name, that are not what its preset and its profile say."""
+    usual = {name: field.default for name, field in Run.model_fields.items()}
+    usual |= presets.settings(settings["preset"], settings["profile"])
+    told = {"preset", "profile", "seed", "data", "code"}
+    return {name: value for name, value in settings.items() if name not in told and value != usual.get(name)}
+
+
+def cite(run):
+    """Notes that what is shown rests on this run: a line of JSON in the file `$FER_CITED`, if somebody asks for it.
+
+    The report asks, and lists the settings of every run behind its numbers. `Run.fit` cites by itself.
+
+    Args:
+        run: Finished.
+    """
+    if path := os.environ.get("FER_CITED"):
+        facts = {name: value for name, value in run.info.items() if name != "layers"}
+        record = {"name": run.folder.name, "changed": changed(run.info["settings"]), **facts}
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
 
 
 class Finished:

@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from . import execute, keys, parameters, weave
+from . import execute, keys, parameters, provenance, weave
 from .execute import Task, tell, write_whole
 from .keys import canonical, sha
 from .project import LANGUAGES, Question
@@ -36,9 +36,8 @@ def report(project, edition="complete", profile=None, **how):
             if keys.reads_runs(project.read_notebook(question.notebook)) == late:
                 chapters[question.id] = chapter(project, question, data, profile, new_page=chosen.new_page)
         ran += run([made.task for made in chapters.values() if made.task not in ran], project, **how)
-    texts = {"title": chosen.title, "edition": chosen.edition, "course": chosen.course}
     in_order = [chapters[question.id] for question in chosen.questions]
-    return make(project, f"report-{edition}", in_order, texts, cover=True, **how)
+    return make(project, f"report-{edition}", in_order, chosen, cover=True, **how)
 
 
 def run(tasks, project, jobs=1, timeout=None, echo=tell, **_):
@@ -60,7 +59,7 @@ def question(project, notebook, given="", edition="complete", profile=None, **ho
     values = parameters.from_text(given, parameters.defaults(project.read_notebook(notebook)))
     only = chapter(project, alone, project.data_fingerprint(), profile, values, new_page=False)
     run([only.task], project, **how)
-    return make(project, f"question-{notebook}", [only], {"title": chosen.title}, cover=False, **how)
+    return make(project, f"question-{notebook}", [only], chosen, cover=False, **how)
 
 
 def chapter(project, question, data, profile=None, given=(), new_page=True):
@@ -77,15 +76,15 @@ def chapter(project, question, data, profile=None, given=(), new_page=True):
     return Chapter(question, Task(question.notebook, changed, sha(canonical(ingredients)), ingredients), new_page)
 
 
-def make(project, name, chapters, texts, cover, langs=LANGUAGES, code="appendix", echo=tell, **_):
+def make(project, name, chapters, edition, cover, langs=LANGUAGES, code="appendix", echo=tell, **_):
     """Weaves and typesets chapters that have been run: build/<name>-<lang>.pdf for every language.
 
     Args:
         project: the Project.
         name: of the PDF.
         chapters: list of Chapter.
-        texts: dict from "title", "edition", "course" to a text in both languages.
-        cover: whether a cover and a table of contents come first.
+        edition: the Edition.
+        cover: whether a cover and a table of contents come first, and a page of settings and provenance at the end.
         langs: of "en" and "zh-TW".
         code: "appendix", "inline" or "none".
         echo: called with lines of progress.
@@ -93,7 +92,9 @@ def make(project, name, chapters, texts, cover, langs=LANGUAGES, code="appendix"
     Returns:
         True if every question was answered and typeset.
     """
-    problems = [problem for lang in langs for problem in _pdf(project, name, chapters, texts, cover, lang, code, echo)]
+    problems = []
+    for lang in langs:
+        problems += _pdf(project, name, chapters, edition, cover, lang, code, echo)
     for task in dict.fromkeys(chapter.task for chapter in chapters):
         if failure := task.receipt(project)["failure"]:
             problems.append(f"{task.notebook}: {weave.failure_line(failure)}")
@@ -102,21 +103,23 @@ def make(project, name, chapters, texts, cover, langs=LANGUAGES, code="appendix"
     return not problems
 
 
-def _pdf(project, name, chapters, texts, cover, lang, code, echo):
+def _pdf(project, name, chapters, edition, cover, lang, code, echo):
     """Weaves and typesets one PDF, unless it is there already and made from the same. Returns a list of problems."""
     pdf, folder = project.build / f"{name}-{lang}.pdf", project.build / "typst" / f"{name}-{lang}"
     author, data = project.author(), chapters[0].task.ingredients["data"]
     made_from = [weave.key(chapter, project, lang, code) for chapter in chapters]
-    key = sha(canonical([made_from, texts, cover, author, data, os.environ.get("FER_FONTS", "")]))
+    texts = {"title": edition.title[lang]}
+    if cover:
+        texts |= {"edition": edition.edition[lang], "course": edition.course[lang]}
+    fonts_wanted = os.environ.get("FER_FONTS", "")
+    key = sha(canonical([made_from, texts, edition.picture, cover, author, data, fonts_wanted]))
     stamp = folder / "stamp.json"
     warnings, problems, state = _warnings_of_same(stamp, pdf, key), [], "unchanged"
     if warnings is None:
         stamp.unlink(missing_ok=True)
         warnings = [warning for chapter in chapters for warning in weave.weave(chapter, project, lang, code, folder)]
-        settings = {text: by_lang[lang] for text, by_lang in texts.items()}
-        settings |= {"lang": lang, "author": author, "cover": cover, "data": project.data_line()}
-        settings["computed"] = max(chapter.task.receipt(project)["finished"] for chapter in chapters)[:10]
-        main = weave.main_file(settings, chapters, code)
+        settings = {**texts, "lang": lang, "author": author, "cover": cover, "data": project.data_line()}
+        main = _main(project, chapters, edition, settings, code, folder)
         warnings += [f"cover: {complaint}" for complaint in fonts.complaints(main)]
         write_whole(folder / "main.typ", main.encode())
         content, messages, problems = weave.typeset_report(folder, chapters)
@@ -129,6 +132,18 @@ def _pdf(project, name, chapters, texts, cover, lang, code, echo):
         echo(f"  warning: {warning}")
     echo(f"{_as_typed(pdf)}  {state}")
     return problems
+
+
+def _main(project, chapters, edition, settings, code, folder):
+    """The Typst source that holds the chapters together; what it needs besides them is written into the folder."""
+    receipts = [chapter.task.receipt(project) for chapter in chapters]
+    settings["computed"] = max(receipt["finished"] for receipt in receipts)[:10]
+    cites, origin, picture = weave.write_references(project, chapters, folder), None, False
+    if settings["cover"]:
+        trainings = provenance.trainings(receipts)
+        settings["systems"], origin = provenance.systems(trainings), provenance.origin(trainings, receipts)
+        picture = weave.write_picture(project, edition.picture, chapters, settings["lang"], folder)
+    return weave.main_file(settings, chapters, code, picture, cites, origin)
 
 
 def _warnings_of_same(stamp, pdf, key):

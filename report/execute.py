@@ -14,6 +14,8 @@ from pathlib import Path
 
 from .project import Project
 
+CITED = "cited.jsonl"  # where a notebook's process notes the trainings that it uses
+
 
 @dataclass(frozen=True)
 class Task:
@@ -113,7 +115,7 @@ def run(tasks, project: Project, jobs=1, timeout=None, echo=tell):
 def _run_one(task, project, kernels, timeout, echo, width):
     echo(f"  {task.notebook:{width}}  running")
     began = time.monotonic()
-    notebook, failure = _execute(task, project, kernels, timeout)
+    notebook, failure, cited = _execute(task, project, kernels, timeout)
     if kernels.stopping.is_set():
         return
     seconds = round(time.monotonic() - began, 1)
@@ -124,6 +126,7 @@ def _run_one(task, project, kernels, timeout, echo, width):
         "key": task.key,
         "seconds": seconds,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S"),
+        "cited": cited,
         **task.ingredients,
     }
     stored = task.stored(project)
@@ -133,7 +136,12 @@ def _run_one(task, project, kernels, timeout, echo, width):
 
 
 def _execute(task, project, kernels, timeout):
-    """Runs a notebook. Returns it (bytes) with the outputs there are, and a dict on its failure, or None."""
+    """Runs a notebook.
+
+    Returns:
+        It (bytes) with the outputs there are; a dict on its failure, or None; the trainings that it rests on, as
+        `fer_utils.runs.cite` notes them, a dict each.
+    """
     import papermill
 
     source = project.notebook(task.notebook)
@@ -155,7 +163,12 @@ def _execute(task, project, kernels, timeout):
             )
         except Exception as error:  # a cell that raised, a kernel that died, a timeout, a kernel that never started
             failure = _failure(error, output, Path(scratch, "kernel.log"))
-        return (output if output.is_file() else source).read_bytes(), failure
+        return (output if output.is_file() else source).read_bytes(), failure, _cited(Path(scratch, CITED))
+
+
+def _cited(path):
+    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+    return list({record["name"]: record for record in map(json.loads, lines)}.values())
 
 
 def _failure(error, output, log):
@@ -197,7 +210,7 @@ class Kernels:
 
         kernels = self
         path = os.pathsep.join(filter(None, [str(project.root), os.environ.get("PYTHONPATH")]))
-        environment = {**os.environ, "PYTHONPATH": path, "SOURCE_DATE_EPOCH": "0"}
+        environment = {**os.environ, "PYTHONPATH": path, "SOURCE_DATE_EPOCH": "0", "FER_CITED": f"{scratch}/{CITED}"}
 
         class Manager(AsyncKernelManager):
             async def start_kernel(self, **kwargs):

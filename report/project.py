@@ -25,6 +25,7 @@ class Question:
         bonus: whether it is counted among the bonus questions.
         parameters: dict of those parameters that are not the notebook's defaults.
         wording: dict from language to Markdown, empty where the notebook's own wording stands.
+        part: dict from language to the title of the part of the report that begins with this question, or empty.
     """
 
     id: str
@@ -34,11 +35,15 @@ class Question:
     bonus: bool = False
     parameters: dict = field(default_factory=dict)
     wording: dict = field(default_factory=dict)
+    part: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Edition:
-    """A report: its texts by language ({"en": …, "zh-TW": …}) and its questions in order."""
+    """A report: its texts by language ({"en": …, "zh-TW": …}) and its questions in order.
+
+    `picture` is what stands on the cover: dict of notebook, figure (its name) and caption (by language); or empty.
+    """
 
     name: str
     title: dict
@@ -46,6 +51,7 @@ class Edition:
     course: dict
     questions: tuple[Question, ...]
     new_page: bool = True
+    picture: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class Project:
             known = sorted(p.stem for p in folder.glob("*.yaml"))
             raise UserError(f"no edition {name!r}; there are: {', '.join(known) or 'none'}")
         content = _read_yaml(path)
-        _check_names(content, {"title", "edition", "course", "questions", "new_page"}, path)
+        _check_names(content, {"title", "edition", "course", "questions", "new_page", "picture"}, path)
         if not isinstance(content.get("questions"), list) or not content["questions"]:
             raise UserError(f"{path}: `questions` must be a list with at least one question")
         return Edition(
@@ -97,13 +103,23 @@ class Project:
             course=_texts(content.get("course", ""), path, "course"),
             questions=tuple(self._question(i + 1, q, path) for i, q in enumerate(content["questions"])),
             new_page=content.get("new_page", True),
+            picture=self._picture(content.get("picture") or {}, path),
         )
+
+    def _picture(self, content, path):
+        where = f"{path}, picture"
+        _check_names(content, {"notebook", "figure", "caption"}, where)
+        if content:
+            if set(content) != {"notebook", "figure", "caption"}:
+                raise UserError(f"{where}: needs `notebook`, `figure` and `caption`")
+            return {**content, "caption": _texts(content["caption"], where, "caption")}
+        return {}
 
     def _question(self, position, content, path):
         where = f"{path}, question {position}"
         if not isinstance(content, dict) or "notebook" not in content:
             raise UserError(f"{where}: a question needs a `notebook`")
-        _check_names(content, {"number", "points", "bonus", "notebook", "parameters", "question"}, where)
+        _check_names(content, {"number", "points", "bonus", "notebook", "parameters", "question", "part"}, where)
         self.notebook(content["notebook"])
         if not isinstance(content.get("parameters") or {}, dict):
             raise UserError(f"{where}: `parameters` must be a mapping from names to values")
@@ -116,6 +132,7 @@ class Project:
             bonus=content.get("bonus", False),
             parameters=content.get("parameters") or {},
             wording=_texts(wording, where, "question") if wording else {},
+            part=_texts(content["part"], where, "part") if content.get("part") else {},
         )
 
     def author(self):
@@ -128,6 +145,16 @@ class Project:
         content = _read_yaml(path, yaml.BaseLoader)  # every field is text: an id like 007 keeps its zeros
         _check_names(content, {"name", "id", "department"}, path)
         return [str(content[key]).strip() for key in ("name", "id", "department") if str(content.get(key, "")).strip()]
+
+    def works(self):
+        """The works of report/references.yml: dict from address to key."""
+        path = self.references
+        works = _read_yaml(path) if path.is_file() else {}
+        return {work["url"]: key for key, work in works.items() if "url" in work}
+
+    @property
+    def references(self):
+        return self.root / "report" / "references.yml"
 
     def data_fingerprint(self):
         """Fingerprint of the data that notebooks load; "" in a project without fer_utils.data."""

@@ -15,6 +15,7 @@ from .project import Question, UserError
 from .typst.literal import literal
 
 HERE = Path(__file__).parent
+REFERENCES, COVER = "references.yml", "cover.typ"  # files beside main.typ: the bibliography, the cover's picture
 TOOLS = ("typst", "nbconvert", "pypandoc-binary", "pylopdf-fonts-zh-tw", "matplotlib")  # what shapes a page
 
 
@@ -31,7 +32,8 @@ def key(chapter, project, lang, code):
     """Hash of everything that a chapter's Typst is made from."""
     notebook = project.notebook(chapter.task.notebook).read_bytes()
     receipt = canonical(chapter.task.receipt(project))
-    return sha(toolchain(), notebook, receipt, canonical(asdict(chapter.question)), str(chapter.new_page), lang, code)
+    question, works = canonical(asdict(chapter.question)), canonical(project.works())
+    return sha(toolchain(), notebook, receipt, question, works, str(chapter.new_page), lang, code)
 
 
 @cache
@@ -64,6 +66,7 @@ def weave(chapter, project, lang, code, folder):
     body, media, parts = _convert(chapter, project, lang, code)
     settings = {"number": chapter.question.number, "bonus": chapter.question.bonus}
     heading = {"id": name, **settings, "points": chapter.question.points, "new-page": chapter.new_page}
+    heading["part"] = chapter.question.part.get(lang)
     files = {
         f"{name}.typ": f'#import "kit.typ": *\n#question(..{literal(heading)}, title: [{parts["title"]}])\n{body}',
         f"{name}-code.typ": f'#import "kit.typ": *\n#code-of({literal(settings["number"])}, '
@@ -80,7 +83,8 @@ def _convert(chapter, project, lang, code):
     from .typst.exporter import TypstExporter
 
     notebook = merged(chapter, project, lang)
-    exporter = TypstExporter(lang=lang, code=code, fragment=True, label_prefix=f"{chapter.question.id}-")
+    prefix, works = f"{chapter.question.id}-", project.works()
+    exporter = TypstExporter(lang=lang, code=code, fragment=True, label_prefix=prefix, works=works)
     metadata = {"name": chapter.task.notebook, "path": str(project.notebooks)}
     body, resources = exporter.from_notebook_node(notebook, {"metadata": metadata})
     before = ""
@@ -137,19 +141,73 @@ def _after_title(notebook):
     return titles[-1] + 1 if titles else 0
 
 
-def main_file(settings, chapters, code):
+def main_file(settings, chapters, code, picture, cites, origin):
     """The Typst source that holds the chapters together.
 
     Args:
         settings: dict of what kit.typ's `report` takes.
         chapters: list of Chapter.
         code: "appendix" adds the code of all questions at the end.
+        picture: whether there is one for the cover.
+        cites: whether a chapter cites a work, so that references come at the end.
+        origin: what kit.typ's `origin` takes, or None for no page of settings and provenance.
     """
-    lines = ['#import "kit.typ": *', f"#show: report.with(..{literal(settings)})"]
+    cover = f', picture: include "{COVER}"' if picture else ""
+    lines = ['#import "kit.typ": *', f"#show: report.with(..{literal(settings)}{cover})"]
     lines += [f'#include "{chapter.question.id}.typ"' for chapter in chapters]
+    if cites:
+        lines.append(f"#references({literal(REFERENCES)})")
+    if origin:
+        lines.append(f"#origin(..{literal(origin)})")
     if code == "appendix":
-        lines += ["#appendix()", *(f'#include "{chapter.question.id}-code.typ"' for chapter in chapters)]
+        lines += ["#code-appendix()", *(f'#include "{chapter.question.id}-code.typ"' for chapter in chapters)]
     return "\n".join(lines) + "\n"
+
+
+def write_references(project, chapters, folder):
+    """Puts the bibliography beside the chapters, if one of them cites a work; returns whether one does."""
+    from .typst.compile import write_files
+
+    files = [folder / f"{chapter.question.id}.typ" for chapter in chapters]
+    cites = any("#work(" in file.read_text("utf-8") for file in files)
+    if cites:
+        write_files(folder, {REFERENCES: project.references.read_bytes()})
+    return cites
+
+
+def write_picture(project, wanted, chapters, lang, folder):
+    """Puts a chapter's figure among the report's files, for the cover.
+
+    Args:
+        project: the Project.
+        wanted: `Edition.picture`.
+        chapters: list of Chapter.
+        lang: "en" or "zh-TW".
+        folder: Path of the PDF's Typst files.
+
+    Returns:
+        Whether there is one: none may be wanted, or it could not be computed.
+    """
+    from .typst.compile import write_files
+    from .typst.outputs import PICTURES, stored
+
+    for chapter in chapters:
+        if wanted and chapter.task.notebook == wanted["notebook"]:
+            for output in _outputs(chapter.task.stored(project)):
+                mime = next((mime for mime in PICTURES if mime in output["data"]), None)
+                if output["metadata"].get("fer", {}).get("name") == wanted["figure"] and mime:
+                    media = {}
+                    place = literal([stored(output["data"], mime, media), wanted["caption"][lang]])
+                    source = f'#import "kit.typ": *\n//@ cell {wanted["figure"]}\n#cover-picture(..{place})\n'
+                    write_files(folder, {**media, COVER: source})
+                    return True
+    return False
+
+
+def _outputs(notebook):
+    """All that the cells of an executed notebook displayed."""
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    return [output for cell in cells for output in cell.get("outputs", []) if "data" in output]
 
 
 def typeset_report(folder, chapters):
@@ -168,6 +226,8 @@ def typeset_report(folder, chapters):
         except TypesettingError as error:
             message = str(error)
         files = {f"{chapter.question.id}.typ": chapter.task.notebook for chapter in chapters}
+        if (folder / COVER).is_file():
+            files[COVER] = "cover"
         refused = [(file, cell) for file in files for cell in refused_cells(folder, file, message)]
         if not refused:
             raise UserError(f"Typst refuses {folder / 'main.typ'}: {message}")

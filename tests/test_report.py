@@ -29,6 +29,7 @@ HOSTILE = 'A #panic("x") "q" \\ ] [ ` ``` * _ $ <a> @b // /* ~ = - + {} \n #{1/0
 
 # What a notebook calls to show things; the outputs are those of fer_utils.prose.
 SHOWN = f"""
+import json, os
 from IPython.display import display
 def show(bundle, **fer):
     display({{**bundle, "text/plain": "-"}}, raw=True, metadata={{"fer": fer}})
@@ -42,6 +43,8 @@ def table(header, rows, en, zh, name):
          header=header, align=["left"] + ["right"] * (len(header) - 1), rows=rows)
 def ran(name):
     open("../ran.txt", "a").write(name + "\\n")
+def cite(**record):  # as fer_utils.runs.cite
+    open(os.environ["FER_CITED"], "a").write(json.dumps(record) + "\\n")
 """
 
 FACES = r"""
@@ -57,12 +60,18 @@ layers = [8, 4]
 profile = 'quick'
 limit = None
 %% code
-from shown import figure, ran, say, table
+from shown import cite, figure, ran, say, table
 ran('faces')
+run = {'settings': {'preset': 'A', 'profile': 'quick', 'seed': 0, 'model': 'cnn_a'}, 'parameters': 629077}
+run.update(passes=passes, seconds=51.2, processor='A processor', precision='float32', data={'training_pictures': 4000})
+run['scores'] = {'val': {'value': 0.5, 'n': 90}, 'public': {'value': 0.0625, 'low': 0.05, 'high': 0.075, 'n': 1598}}
+cite(name='A-1', changed={}, **run)
+cite(name='A-2', changed={'augmentation': {'shift': 0.25}}, **run)
 print('printed', passes)
 %% markdown lang-en
 ## Method
 See [Figure](#fig-one), [Table](#tab-one), [Figure](#fig-none), $\frac{1}{2}$.
+Intervals are those of [Wilson (1927)](https://doi.org/10.1080/01621459.1927.10502953).
 %% markdown lang-zh-TW
 ## 方法
 見[圖](#fig-one)與[表](#tab-one)，**「重點」**說明 $x^2$。
@@ -105,8 +114,14 @@ EDITION = """
 title: {en: Tiny report, zh-TW: 小報告}
 edition: {en: First, zh-TW: 初版}
 course: {en: Course, zh-TW: 課程}
+picture: {notebook: faces, figure: fig-one, caption: {en: "Seen before.", zh-TW: "先睹為快。"}}
 questions:
-  - {number: 1, points: 1, notebook: faces, question: {en: "Which faces?", zh-TW: "哪些臉？"}, parameters: {passes: 3}}
+  - part: {en: First things, zh-TW: 開端}
+    number: 1
+    points: 1
+    notebook: faces
+    question: {en: "Which faces?", zh-TW: "哪些臉？"}
+    parameters: {passes: 3}
   - {number: 2, notebook: other}
 """
 
@@ -127,6 +142,7 @@ def make_project(root):
     write_notebook(root / "notebooks/faces.ipynb", FACES)
     write_notebook(root / "notebooks/other.ipynb", OTHER)
     (root / "report/editions/complete.yaml").write_text(EDITION)
+    shutil.copy(REPOSITORY / "report/references.yml", root / "report")
     return Project(root)
 
 
@@ -362,6 +378,28 @@ def test_the_pdf_holds_both_languages_numbers_and_references(built):
     assert "長方形" not in english and "rectangle" not in chinese and "printed" not in english
 
 
+@pytest.mark.parametrize(
+    "lang, words",
+    [
+        ("en", ["Seen before.", "A · CNN 629,077 3 .063 [.050, .075]", "accuracy (public, n = 1,598)"]),
+        ("en", ["Part I First things", "Settings and provenance", "augmentation = shift 0.25", "A processor"]),
+        ("zh-TW", ["先睹為快。", "準確率（public，n=1,598）", "第I部分開端", "設定與來源"]),
+    ],
+)
+def test_cover_parts_and_provenance(built, lang, words):
+    text = pdf_text(built.build / f"report-complete-{lang}.pdf")
+    text = text.replace(" ", "") if lang == "zh-TW" else text
+    for word in words:
+        assert word in text, word
+    assert text.count("629,077") == 3  # once on the cover: the other one is an arm; twice in the appendix
+
+
+def test_a_link_to_a_known_work_becomes_a_citation(built):
+    text = pdf_text(built.build / "report-complete-en.pdf")
+    assert "Intervals are those of Wilson (1927)." in text
+    assert "Wilson, E. B. (1927). Probable Inference" in text and "Guo" not in text
+
+
 def test_warnings_name_the_cell_and_are_repeated_while_they_hold(built):
     assert all("warning: faces: cell faces-4: link to #fig-none" in build_again(built)[1] for _ in range(2))
 
@@ -549,6 +587,12 @@ def test_a_plain_notebook_becomes_a_pdf(plain):
     ):
         assert expected in text, expected
     assert "bare table" not in text and "Integral" not in text and resources["output_extension"] == ".pdf"
+
+
+def test_without_a_bibliography_a_link_stays_a_link():
+    address = "https://arxiv.org/abs/1706.04599"
+    source = TypstExporter().from_notebook_node(new_notebook(cells=[new_markdown_cell(f"By [Guo]({address}).")]))[0]
+    assert f'#link("{address}")[Guo]' in source
 
 
 def test_in_a_report_bare_text_is_shown_only_where_asked_for(plain):

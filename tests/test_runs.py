@@ -65,6 +65,14 @@ def test_stored_logits_are_those_of_the_stored_model(trained, on_few_faces):
         assert (score["n"], score["low"] < score["value"] < score["high"]) == (len(labels), True)
 
 
+def test_whoever_asks_is_told_which_runs_were_used(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_CITED", str(tmp_path / "cited"))
+    runs.Run(preset="small", profile="smoke", passes=2).fit()
+    (record,) = map(json.loads, (tmp_path / "cited").read_text().splitlines())
+    assert record["name"] == trained.folder.name and record["changed"] == {"passes": 2}
+    assert record["scores"] == trained.info["scores"] and "layers" not in record
+
+
 def test_the_second_fit_loads_and_imports_no_tensorflow(trained):
     code = FIT.format(preset="small", passes=2).replace(", batch=30", "")
     code += "import sys; assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"

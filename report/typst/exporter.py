@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nbconvert.exporters import TemplateExporter
 from nbconvert.preprocessors import Preprocessor
-from traitlets import Bool, Enum, Unicode, default
+from traitlets import Bool, Dict, Enum, Unicode, default
 
 from . import fonts, markdown, outputs
 from .compile import KIT, TypesettingError, refused_cells, typeset, write_files
@@ -106,7 +106,13 @@ class ToTypst(Preprocessor):
             for name, blob in self.attachments(nb):
                 Path(attachments, name).write_bytes(blob)
             self.media |= markdown.convert(
-                pieces, self.parent.lang, self.parent.label_prefix, names, f"{folder}:{attachments}", self.warn
+                pieces,
+                self.parent.lang,
+                self.parent.label_prefix,
+                names,
+                self.parent.works,
+                f"{folder}:{attachments}",
+                self.warn,
             )
 
     def attachments(self, nb):
@@ -152,6 +158,7 @@ class TypstExporter(TemplateExporter):
     ).tag(config=True)
     fragment = Bool(False, help="no document around it: a chapter of a larger report").tag(config=True)
     label_prefix = Unicode("", help="put before the labels of figures, tables and headings").tag(config=True)
+    works = Dict(help="address -> key in the report's bibliography; a link to it becomes a citation").tag(config=True)
 
     @default("file_extension")
     def _file_extension_default(self):

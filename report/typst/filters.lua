@@ -1,7 +1,8 @@
 -- Mends what pandoc would lose, refuse or let through between a notebook's Markdown and Typst.
--- Metadata from markdown.py: `nonce` (marks where a piece begins), `prefix` (of every label), `figures` (names that exist).
+-- Metadata from markdown.py: `nonce` (marks where a piece begins), `prefix` (of every label), `figures` (names that exist),
+-- `works` (addresses and their keys in the bibliography).
 
-local nonce, prefix, figures = '', '', {}
+local nonce, prefix, figures, works = '', '', {}, {}
 local piece = '0'          -- the piece of the notebook that is being read: warnings name it
 local macros = ''          -- \newcommand in any cell holds in the whole notebook, as in Jupyter
 local headings = {}
@@ -17,6 +18,7 @@ end
 local function settings(meta)
   nonce, prefix = pandoc.utils.stringify(meta.nonce), pandoc.utils.stringify(meta.prefix)
   for name in pandoc.utils.stringify(meta.figures):gmatch '%S+' do figures[name] = true end
+  for address, key in pandoc.utils.stringify(meta.works):gmatch '(%S+) (%S+)' do works[address] = key end
 end
 
 -- Where a piece begins --------------------------------------------------------------------------------------------
@@ -138,6 +140,7 @@ local function heading(h)
 end
 local function link(l)
   local target = l.target:match '^#(.*)$'
+  if works[l.target] then return pandoc.RawInline('typst', '#work("' .. works[l.target] .. '")') end
   if not target then return disarm(l) end
   target = target:gsub('%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end)
   if figures[target] then return pandoc.RawInline('typst', '#ref(label("' .. label(target) .. '"))') end

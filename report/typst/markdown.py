@@ -41,7 +41,7 @@ class Piece:
     typst: str = ""
 
 
-def convert(pieces, lang="en", prefix="", figures=(), folder=".", warn=lambda cell, message: None):
+def convert(pieces, lang="en", prefix="", figures=(), works=(), folder=".", warn=lambda cell, message: None):
     """Fills in `typst` of every piece.
 
     Args:
@@ -49,6 +49,7 @@ def convert(pieces, lang="en", prefix="", figures=(), folder=".", warn=lambda ce
         lang: "en" or "zh-TW".
         prefix: put before every label, so that several notebooks fit into one document.
         figures: names of the figures and tables that a link `[Figure](#name)` may refer to.
+        works: dict of address -> key in a bibliography; a link to such an address becomes a citation.
         folder: where the pictures are that the Markdown names.
         warn: called with a cell id and a message for everything that could not be converted.
 
@@ -58,13 +59,14 @@ def convert(pieces, lang="en", prefix="", figures=(), folder=".", warn=lambda ce
     nonce = "fer" + hashlib.sha256(repr([p.source for p in pieces]).encode()).hexdigest()[:12]  # no text contains it
     with tempfile.TemporaryDirectory() as media:
         arguments = ["--resource-path", str(folder), "--extract-media", media]
-        for key, value in {"nonce": nonce, "prefix": prefix, "figures": " ".join(figures)}.items():
+        known = " ".join(f"{address} {key}" for address, key in dict(works).items())
+        for key, value in {"nonce": nonce, "prefix": prefix, "figures": " ".join(figures), "works": known}.items():
             arguments += ["--metadata", f"{key}={value}"]
         marked = "".join(f"\n\n{nonce}n{i}\n\n{_readable(p, nonce)}\n" for i, p in enumerate(pieces))
         typst, log = _pandoc(marked, lang, arguments)
         found = re.split(rf"//@{nonce}:\d+\n", typst + "\n")[1:]
         if len(found) != len(pieces):
-            return _convert_one_by_one(pieces, lang, prefix, figures, folder, warn)
+            return _convert_one_by_one(pieces, lang, prefix, figures, works, folder, warn)
         for piece, text in zip(pieces, found, strict=True):
             piece.typst = text.strip().replace(FILLER, "").replace(f"{media}/", "media/")
         _report(log, pieces, nonce, warn)

@@ -1,0 +1,90 @@
+"""What a report says of its own origin: the trainings behind its numbers, the notebooks, the machine, the versions."""
+
+TESTS = ("public", "test", "private", "val")  # an accuracy is that of the first of these splits
+
+
+def trainings(receipts):
+    """The distinct trainings that the questions cited, in the order of the questions.
+
+    Args:
+        receipts: list of receipts, as `execute.Task.receipt` returns them.
+
+    Returns:
+        List of dicts, each a run.json without its layers, plus `name` and `changed`.
+    """
+    cited = [record for receipt in receipts for record in receipt.get("cited", [])]
+    return list({record["name"]: record for record in cited}.values())
+
+
+def systems(records, at_most=8):
+    """The trainings whose settings are those of a preset, not arms of an experiment: what the cover sums up.
+
+    Returns:
+        List of dicts: system, parameters, passes, accuracy [value, low, high], split, n.
+    """
+    return [_system(record) for record in records if not record["changed"] and record["scores"]][:at_most]
+
+
+def _system(record):
+    split = next(name for name in TESTS if name in record["scores"])
+    score, preset, model = record["scores"][split], record["settings"]["preset"], record["settings"]["model"]
+    return {
+        "system": f"{preset.removesuffix('-dnn')} · {model.partition('_')[0].upper()}",
+        "parameters": f"{record['parameters']:,}",
+        "passes": str(record["passes"]),
+        "accuracy": [round(score[part], 4) for part in ("value", "low", "high")],
+        "split": split,
+        "n": f"{score['n']:,}",
+    }
+
+
+def origin(records, receipts):
+    """Everything on the page of settings and provenance.
+
+    Returns:
+        Dict of lists of rows (strings): `trainings` (name, changed settings, pictures, parameters, passes, seconds,
+        accuracy on validation), `notebooks` (name, parameters, key, seconds), `machine` (words and values).
+    """
+    return {
+        "trainings": [_training(record) for record in records],
+        "notebooks": [_notebook(receipt) for receipt in receipts],
+        "machine": _machine(records, receipts),
+    }
+
+
+def _training(record):
+    settings = record["settings"]
+    changed = ", ".join(f"{name} = {_plain(value)}" for name, value in record["changed"].items())
+    return [
+        f"{settings['preset']} · {settings['profile']} · {settings['seed']}",
+        changed,
+        f"{record['data']['training_pictures']:,}",
+        f"{record['parameters']:,}",
+        str(record["passes"]),
+        f"{record['seconds']:,.0f}",
+        f"{record['scores']['val']['value']:.3f}" if "val" in record["scores"] else "–",
+    ]
+
+
+def _plain(value):
+    """A setting as a reader writes it: `shift 0.1, rotation 35.0`."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(inner)}" for name, inner in value.items()) or "none"
+    return str(value)
+
+
+def _notebook(receipt):
+    parameters = ", ".join(f"{name} = {value!r}" for name, value in receipt["parameters"].items())
+    return [receipt["notebook"], parameters, receipt["key"], f"{receipt['seconds']:,.0f}"]
+
+
+def _machine(records, receipts):
+    """What trainings and notebooks ran with, each value once."""
+    versions = {f"{name} {version}": None for receipt in receipts for name, version in receipt["versions"].items()}
+    rows = {
+        "processor": {record["processor"]: None for record in records},
+        "precision": {record["precision"]: None for record in records},
+        "fingerprint": {receipt["data"]: None for receipt in receipts},
+        "versions": versions,
+    }
+    return [[word, ", ".join(values)] for word, values in rows.items() if any(values)]
