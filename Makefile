@@ -8,6 +8,7 @@ Q       ?= cnn
 PRESET  ?= A
 P       ?=
 DATA    ?=
+CODE    ?= appendix
 
 PYTHON  ?= python3
 BIN     := .venv/bin
@@ -20,12 +21,12 @@ endif
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export JOBS
 
-.PHONY: help setup report question data train runs board lab test clean
+.PHONY: help setup report question data train runs board notebooks lab test clean
 
 help:     ## what there is
 	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /: /; s/:  *## /: /' | awk -F': ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo
-	@echo '  EDITION=$(EDITION)  LANGS="$(LANGS)"  PROFILE=$(PROFILE) (smoke, quick, full)  DATA=fer2013.csv  JOBS=$(JOBS)  Q=$(Q)  P="name=value ..."'
+	@echo '  EDITION=$(EDITION)  LANGS="$(LANGS)"  PROFILE=$(PROFILE) (smoke, quick, full)  DATA=fer2013.csv  JOBS=$(JOBS)  CODE=$(CODE) (inline, none)  Q=$(Q)  P="name=value ..."'
 
 setup: $(READY)  ## .venv with everything pinned (done by every other target when needed)
 
@@ -39,10 +40,10 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 report: $(READY)  ## build/report-<edition>-<language>.pdf; only what changed is done again
-	@$(REPORT) report --edition $(EDITION) --langs $(LANGS) --profile $(PROFILE) --jobs $(JOBS)
+	@$(REPORT) report --edition $(EDITION) --langs $(LANGS) --profile $(PROFILE) --jobs $(JOBS) --code $(CODE)
 
 question: $(READY)  ## one question by itself: make question Q=confusion P="preset=E"
-	@$(REPORT) question $(Q) --set "$(P)" --langs $(LANGS) --profile $(PROFILE)
+	@$(REPORT) question $(Q) --set "$(P)" --langs $(LANGS) --profile $(PROFILE) --code $(CODE)
 
 data: $(READY)  ## download FER2013 into data/ (needs Kaggle access) and say what is there
 	@$(BIN)/python -m fer_utils.data --download
@@ -57,6 +58,9 @@ runs: $(READY)  ## the trainings that are finished, and those that are not
 
 board: $(READY)  ## TensorBoard on all trainings
 	@$(BIN)/tensorboard --logdir runs
+
+notebooks: $(READY)  ## copies in one language, to go on writing in: make notebooks LANGS=zh-TW
+	@$(REPORT) notebooks --langs $(LANGS)
 
 lab: $(READY)  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab --notebook-dir notebooks

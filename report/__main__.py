@@ -1,4 +1,4 @@
-"""python -m fer_report report | question: see --help."""
+"""python -m fer_report report | question | notebooks: see --help."""
 
 import argparse
 import os
@@ -6,41 +6,51 @@ import signal
 import sys
 from pathlib import Path
 
-from . import build
+from . import build, copies
+from .execute import tell
 from .project import LANGUAGES, Project, UserError
 
 
 def parser():
-    shared = argparse.ArgumentParser(add_help=False)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--langs", nargs="+", choices=LANGUAGES, default=list(LANGUAGES), help="default: both")
+    common.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[1], help=argparse.SUPPRESS)
+    shared = argparse.ArgumentParser(add_help=False, parents=[common])
     shared.add_argument("--edition", default="complete", help="a file of report/editions (default: %(default)s)")
-    shared.add_argument("--langs", nargs="+", choices=LANGUAGES, default=list(LANGUAGES), help="default: both")
     shared.add_argument("--profile", help="smoke, quick or full, for the notebooks that have this parameter")
     shared.add_argument("--jobs", type=int, default=1, help="questions that run at once (default: %(default)s)")
     shared.add_argument("--code", default="appendix", choices=("appendix", "inline", "none"), help="where code goes")
     shared.add_argument("--timeout", type=int, help="seconds that a cell may take (default: no limit)")
-    shared.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[1], help=argparse.SUPPRESS)
     top = argparse.ArgumentParser(prog="python -m fer_report", description="Typeset reports from notebooks.")
     commands = top.add_subparsers(dest="command", required=True)
     commands.add_parser("report", parents=[shared], help="all questions of an edition: build/report-EDITION-LANG.pdf")
     one = commands.add_parser("question", parents=[shared], help="one question: build/question-NOTEBOOK-LANG.pdf")
     one.add_argument("notebook", help="its name, such as cnn")
     one.add_argument("--set", default="", metavar='"NAME=VALUE …"', help='parameters, such as "preset=E passes=3"')
+    commands.add_parser("notebooks", parents=[common], help="copies in one language: build/notebooks/LANG")
     return top
+
+
+def obey(command, project, options):
+    """Does what was asked for; returns whether all of it succeeded."""
+    if command == "notebooks":
+        return copies.write(project, options["langs"], tell)
+    if command == "question":
+        return build.question(project, given=options.pop("set"), **options)
+    return build.report(project, **options)
 
 
 def main(arguments=None):
     """Returns the exit code: 0, or 1 where a question failed or the user made a mistake, or 130 after Ctrl-C."""
     options = vars(parser().parse_args(arguments))
     command, project = options.pop("command"), Project(options.pop("root").resolve())
-    if options["jobs"] < 1:
+    if options.get("jobs", 1) < 1:
         parser().error("--jobs must be at least 1")
     source = os.environ.get("FER_DATA", "")
     if source and Path(source).exists():  # kernels work in another folder
         os.environ["FER_DATA"] = str(Path(source).resolve())
     try:
-        if command == "report":
-            return 0 if build.report(project, **options) else 1
-        return 0 if build.question(project, given=options.pop("set"), **options) else 1
+        return 0 if obey(command, project, options) else 1
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -521,6 +521,19 @@ def test_a_notebook_that_lists_the_trainings_runs_last_and_again_after_a_new_one
     assert runs(project) == ["other", "listing", "listing"]
 
 
+def test_a_notebook_in_one_language(tmp_path):
+    project = make_project(tmp_path)
+    assert command.main(["notebooks", "--langs", "zh-TW", "--root", str(tmp_path)]) == 0
+    copy = project.build / "notebooks/zh-TW/faces.ipynb"
+    notebook = nbformat.read(copy, as_version=4)
+    text = "".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert "臉與數字" in text and "Faces and numbers" not in text
+    assert [cell.metadata.get("tags") for cell in notebook.cells][:2] == [None, ["parameters"]]
+    copy.write_text("edited")
+    assert command.main(["notebooks", "--root", str(tmp_path)]) == 0
+    assert copy.read_text() == "edited" and (project.build / "notebooks/en/faces.ipynb").is_file()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_build_leaves_nothing_half_written(tmp_path, number):
     project = make_project(tmp_path)
@@ -624,14 +637,25 @@ def test_nbconvert_knows_the_exporters(plain, tmp_path):
 # ---- the editions of this project ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(p.stem for p in (REPOSITORY / "report/editions").glob("*.yaml")))
+EDITIONS = sorted(p.stem for p in (REPOSITORY / "report/editions").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", EDITIONS)
 def test_an_edition_fits_its_notebooks(name):
     project = Project(REPOSITORY)
     edition = project.edition(name)
-    assert [q.number for q in edition.questions if not q.bonus] == [
-        *range(1, 1 + sum(not q.bonus for q in edition.questions))
-    ]
+    for kind in (False, True):
+        numbers = [question.number for question in edition.questions if question.bonus == kind]
+        assert numbers == list(range(1, 1 + len(numbers)))
     for question in edition.questions:
         known = parameters.defaults(project.read_notebook(question.notebook))
         parameters.checked(question.parameters, known, question.notebook)
         assert set(question.wording) == {"en", "zh-TW"} and all(question.wording.values())
+    if edition.picture:
+        assert edition.picture["figure"] in project.notebook(edition.picture["notebook"]).read_text("utf-8")
+
+
+def test_every_notebook_answers_a_question_of_some_edition():
+    project = Project(REPOSITORY)
+    asked = {question.notebook for name in EDITIONS for question in project.edition(name).questions}
+    assert asked == {path.stem for path in project.notebooks.glob("*.ipynb")}
