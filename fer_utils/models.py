@@ -118,23 +118,27 @@ def dnn_b(**normalisation):
 # -- system C ----------------------------------------------------------------------------------------------------------
 
 
-def cnn_c(**normalisation):
-    """C's CNN: seven 3×3 convs 16 … 512, five poolings (48 -> 1), then 256 – 128 – 7. 4,103,495 parameters."""
+def cnn_c(dropout=1.0, **normalisation):
+    """C's CNN: seven 3×3 convs 16 … 512, five poolings (48 -> 1), then 256 – 128 – 7. 4,103,495 parameters.
+
+    Args:
+        dropout: what the report's rates (0.1 … 0.7) are multiplied by.
+    """
     inputs, x = start(**normalisation)
     blocks = [(16, 1, 0.0), (32, 2, 0.1), (64, 1, 0.2), (128, 2, 0.3), (256, 2, 0.3), (512, 2, 0.5), (512, 2, 0.5)]
-    for block, (filters, pool, dropout) in enumerate(blocks, start=1):
+    for block, (filters, pool, rate) in enumerate(blocks, start=1):
         x = layers.Conv2D(filters, 3, padding="same", name=f"conv2d_{block}")(x)
         x = layers.BatchNormalization(momentum=MOMENTUM, name=f"bn_{block}")(x)
         x = layers.LeakyReLU(0.1, name=f"leaky_{block}")(x)
         if pool > 1:
             x = layers.MaxPooling2D(pool, name=f"pool_{block}")(x)
-        if dropout:
-            x = layers.Dropout(dropout, name=f"drop_{block}")(x)
+        if rate:
+            x = layers.Dropout(dropout * rate, name=f"drop_{block}")(x)
     x = layers.Flatten(name="flatten")(x)
     for number, width in enumerate([256, 128], start=1):
         x = layers.Dense(width, name=f"dense_{number}")(x)
         x = layers.LeakyReLU(0.1, name=f"leaky_dense_{number}")(x)
-        x = layers.Dropout(0.7, name=f"drop_dense_{number}")(x)
+        x = layers.Dropout(dropout * 0.7, name=f"drop_dense_{number}")(x)
     return classify(inputs, x, "cnn_c")
 
 

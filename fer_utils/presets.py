@@ -73,7 +73,13 @@ PRESETS = {
         "batch": 128,
         "passes": 80,
         "patience": 20,
-        "quick": {"passes": 5, "batch": 32},
+        "quick": {  # as for A
+            "passes": 5,
+            "batch": 32,
+            "learning_rate": 5e-4,
+            "model_settings": {"dropout": 0.2},
+            "augmentation": {"flip": True, "shift": 0.05, "rotation": 10.0},
+        },
     },
     # D (2017 Fall): Adadelta for 100 epochs of 400 batches of 32: one epoch is about half a pass.
     "D": {
