@@ -21,7 +21,7 @@ endif
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export JOBS
 
-.PHONY: help setup report question data train runs board notebooks lab test clean
+.PHONY: help setup report site question data train runs board notebooks lab test clean
 
 help:     ## what there is
 	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /: /; s/:  *## /: /' | awk -F': ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ $(READY): requirements.txt pyproject.toml
 
 report: $(READY)  ## build/report-<edition>-<language>.pdf; only what changed is done again
 	@$(REPORT) report --edition $(EDITION) --langs $(LANGS) --profile $(PROFILE) --jobs $(JOBS) --code $(CODE)
+
+site: $(READY)  ## build/site/index.html: the same as pages for a browser
+	@$(REPORT) site --edition $(EDITION) --langs $(LANGS) --profile $(PROFILE) --jobs $(JOBS) --code $(CODE)
 
 question: $(READY)  ## one question by itself: make question Q=confusion P="preset=E"
 	@$(REPORT) question $(Q) --set "$(P)" --langs $(LANGS) --profile $(PROFILE) --code $(CODE)

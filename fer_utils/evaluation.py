@@ -593,3 +593,136 @@ def bags(labels, probs_list):
             rows.append((size, together, scores[bag].mean(), disagreement(members)))
     table = pd.DataFrame(rows, columns=["size", "accuracy", "members", "disagreement"])
     return table.assign(gain=(100 * (table["accuracy"] - table["members"])).round(9))  # a bag of one: 0, not 1e-15
+
+
+# -- mistakes ----------------------------------------------------------------------------------------------------------
+
+
+def rank_of_truth(labels, probs):
+    """Place of the true class by probability: (n,) ints, 1 where it is recognised, 2 where it is the second choice …
+
+    >>> rank_of_truth([0, 1], np.array([[0.6, 0.3, 0.1], [0.6, 0.3, 0.1]])).tolist()
+    [1, 2]
+    """
+    order = np.argsort(-probs, axis=1, kind="stable")  # equal ones in the order of argmax
+    return np.argmax(order == np.asarray(labels)[:, None], axis=1) + 1
+
+
+def second_choice(labels, probs, true, predicted):
+    """Of the pictures of one class that are taken for another: the share whose second choice is right, as an Estimate.
+
+    By chance it would be one in six.
+    """
+    mistaken = (labels == true) & (np.argmax(probs, axis=1) == predicted)
+    rank = rank_of_truth(labels[mistaken], probs[mistaken])
+    return share(int((rank == 2).sum()), int(mistaken.sum()))
+
+
+def margin(probs):
+    """How far the most probable class is ahead of the next: (n,) floats 0…1, small where two answers compete."""
+    lesser, greater = np.sort(probs, axis=1)[:, -2:].T
+    return greater - lesser
+
+
+def entropy(probs):
+    """Shannon's entropy in bits: (n,) floats from 0, sure of one class, to log₂ 7 = 2.81, all the same."""
+    from scipy.stats import entropy
+
+    return entropy(probs, axis=1, base=2)
+
+
+def compare_shares(hits_a, n_a, hits_b, n_b):
+    """Do two groups of different pictures differ in a share? Fisher's exact test, with an interval for the difference.
+
+    Args:
+        hits_a, n_a, hits_b, n_b: hits and sizes of the two groups.
+
+    Returns:
+        (difference, low, high, p): share of a minus share of b in points with Newcombe's 95 % interval, which is made
+        of Wilson's two, and the two-sided p-value; all NaN where a group is empty.
+
+    References:
+        Fisher (1934), Statistical Methods for Research Workers, 5th edition, section 21.02.
+        Newcombe (1998), Interval estimation for the difference between independent proportions, Statistics in
+        Medicine 17, method 10.
+    """
+    from scipy.stats import fisher_exact
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    if not (n_a and n_b):
+        return (np.nan,) * 4
+    low, high = confint_proportions_2indep(hits_a, n_a, hits_b, n_b, method="newcomb", compare="diff")
+    p = fisher_exact([[hits_a, n_a - hits_a], [hits_b, n_b - hits_b]]).pvalue
+    return 100 * (hits_a / n_a - hits_b / n_b), 100 * float(low), 100 * float(high), float(p)
+
+
+def asymmetry(counts):
+    """Is one class taken for another as often as the other way round? All 21 pairs of classes.
+
+    Shares of the classes are compared, not counts: of a class with more pictures more are mistaken, too. (McNemar's
+    test, and Bowker's for the whole matrix, compare the counts.)
+
+    Args:
+        counts: (7, 7) from `confusion`.
+
+    Returns:
+        pandas DataFrame, a row a pair: a, b (a is more often taken for b), n_ab, n_ba, there, back (Estimates, shares
+        of a and of b), difference, low, high, p (`compare_shares`), p_holm (over all pairs, so that it holds as well
+        for pairs that are picked because these counts stand out).
+    """
+    import pandas as pd
+
+    shares, sizes = row_shares(counts), counts.sum(axis=1)
+    rows = []
+    for a, b in itertools.combinations(range(len(CLASSES)), 2):
+        if shares[b, a] > shares[a, b]:
+            a, b = b, a
+        there, back = (int(counts[a, b]), int(sizes[a])), (int(counts[b, a]), int(sizes[b]))
+        found = dict(zip(("difference", "low", "high", "p"), compare_shares(*there, *back), strict=True))
+        both = {"n_ab": there[0], "n_ba": back[0], "there": share(*there), "back": share(*back)}
+        rows.append({"a": a, "b": b} | both | found)
+    table = pd.DataFrame(rows)
+    return table.assign(p_holm=holm(table["p"]))
+
+
+def calibration_error_limit(probs, bins=15, draws=500, seed=0):
+    """What `calibration_error` stays below, in 95 of 100 tests with these probabilities, if they are perfectly right.
+
+    An error of 0 is not to be expected from a finite number of pictures; what lies below this limit may be chance.
+
+    References:
+        Vaicenavicius et al. (2019), Evaluating model calibration in classification, AISTATS.
+    """
+    confidence = np.max(probs, axis=1)
+    right = np.random.default_rng(seed).random((draws, len(confidence))) < confidence
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = (right - confidence) @ np.eye(bins)[place]  # (draws, bins), summed over the pictures of a bin
+    return float(np.quantile(np.abs(gaps).sum(axis=1) / len(confidence), 0.95))
+
+
+def most_voted(votes):
+    """What most people say.
+
+    Args:
+        votes: (n, 7 or more) ints, the columns after the seven classes are other answers.
+
+    Returns:
+        (n,) ints, the class with the most votes; -1 where answers share the first place, or it is none of the seven.
+    """
+    first = np.argmax(votes, axis=1)
+    shared = (votes == np.max(votes, axis=1, keepdims=True)).sum(axis=1) > 1
+    return np.where(shared | (first >= len(CLASSES)), -1, first)
+
+
+def agreement(labels, probs, said):
+    """How often people say what the label says, and how often they say what the network says.
+
+    Args:
+        labels: (n,). probs: (n, 7). said: (n,) from `most_voted`; pictures with -1 do not count.
+
+    Returns:
+        (Estimate, Estimate)
+    """
+    known = said >= 0
+    sides = (labels, np.argmax(probs, axis=1))
+    return tuple(share(int((side[known] == said[known]).sum()), int(known.sum())) for side in sides)

@@ -9,6 +9,7 @@ Contributions (integrated gradients, occlusion) are logits, and negative where a
 """
 
 from functools import lru_cache, partial
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -389,3 +390,162 @@ def region_shares(maps, regions):
     parts = np.stack([(weights * (regions == r)).sum(axis=(1, 2)) for r in range(len(REGIONS))], axis=1)
     total = parts.sum(axis=1, keepdims=True)
     return np.divide(parts, total, out=np.full_like(parts, np.nan), where=total > 0)
+
+
+# -- feature maps ------------------------------------------------------------------------------------------------------
+
+
+class Activity(NamedTuple):
+    """What the channels (units) of a layer did on many pictures, at every place."""
+
+    lowest: np.ndarray  # (channels,) float32
+    highest: np.ndarray  # (channels,) float32
+    off: np.ndarray  # (channels,) float64: share of the values that are not above 0
+
+    @property
+    def dead(self):
+        """(channels,) bool: never above 0, or always the same."""
+        return (self.highest <= 0) | (self.highest == self.lowest)
+
+
+def activated(model):
+    """Where the activations of each conv and hidden dense layer are: dict of its name -> name of the layer.
+
+    That is the layer itself where the ReLU is fused into it, else the ReLU of its own that follows.
+    """
+    found, last = {}, None
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense) and layer.name != "logits":
+            last = layer.name
+            found[last] = last
+        elif isinstance(layer, keras.layers.ReLU | keras.layers.LeakyReLU | keras.layers.Activation) and last:
+            found[last] = layer.name
+    return found
+
+
+def blocks(model):
+    """The last conv of each resolution, from the input on: list of names.
+
+    Raises:
+        ValueError: for a network without convolutions.
+    """
+    convs = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    if not convs:
+        raise ValueError(f"{model.name} has no convolutions, so it has no feature maps: choose the preset of a CNN")
+    return list({layer.output.shape[1]: layer.name for layer in convs}.values())
+
+
+def feature_maps(model, images, names):
+    """What layers put out, after their activation.
+
+    Args:
+        names: of `activated` layers.
+
+    Returns:
+        dict of name -> (n, h, w, channels) float32 of a conv, (n, units) of a dense layer.
+    """
+    where = activated(model)
+    inner = keras.Model(model.input, {name: model.get_layer(where[name]).output for name in names})
+    outputs = inner(_floats(images), training=False)
+    return {name: tf.cast(outputs[name], tf.float32).numpy() for name in names}
+
+
+def extremes(maps, count):
+    """The channels that are strongest and weakest on one picture, by the mean over its places; silent ones left out.
+
+    Args:
+        maps: (h, w, channels).
+        count: how many of each; less where there are not twice as many channels above 0.
+
+    Returns:
+        tuple of two (count,) int arrays, each the stronger first.
+    """
+    order = np.argsort(-maps.mean(axis=(0, 1)), kind="stable")
+    heard = order[maps.max(axis=(0, 1))[order] > 0]
+    count = min(count, len(heard) // 2)
+    return heard[:count], heard[len(heard) - count :]
+
+
+def activity(model, images, names, batch=64):
+    """What each channel does on many pictures: dict of name -> Activity.
+
+    Args:
+        names: of `activated` layers.
+    """
+    parts = {name: [] for name in names}
+    for start in range(0, len(images), batch):
+        for name, maps in feature_maps(model, images[start : start + batch], names).items():
+            values = maps.reshape(-1, maps.shape[-1])
+            parts[name].append((values.min(axis=0), values.max(axis=0), (values <= 0).sum(axis=0), len(values)))
+    found = {}
+    for name, batches in parts.items():
+        lowest, highest, off, count = zip(*batches, strict=True)
+        found[name] = Activity(np.min(lowest, axis=0), np.max(highest, axis=0), np.sum(off, axis=0) / sum(count))
+    return found
+
+
+def likeness(maps, pictures):
+    """How much each channel resembles a picture: the size of their correlation (Pearson) over the places.
+
+    Args:
+        maps: (n, h, w, channels), enlarged to 48×48 here. pictures: (n, 48, 48, 1).
+
+    Returns:
+        (n, channels) floats 0…1; 0 for a map without any variation.
+    """
+    alike = []
+    for channels, picture in zip(maps, _floats(pictures), strict=True):
+        large = tf.image.resize(channels, (48, 48)).numpy()
+        alike.append(np.abs(_standard(picture).T @ _standard(large))[0])
+    return np.stack(alike)
+
+
+def _standard(maps):
+    """(48, 48, channels) -> (2304, channels), each with mean 0 and length 1, or all 0."""
+    values = maps.reshape(-1, maps.shape[-1])
+    values = values - values.mean(axis=0)
+    length = np.linalg.norm(values, axis=0)
+    return np.divide(values, length, out=np.zeros_like(values), where=length > 1e-4 * np.abs(maps).max())
+
+
+def effective_field(model, images, name, batch=64):
+    """How much each pixel counts for the central place of a conv layer: mean over the pictures of |d place / d pixel|.
+
+    Args:
+        name: of a conv layer; the place's channels are added up, after their activation.
+
+    Returns:
+        (48, 48) float32, activation per grey level.
+
+    References:
+        Luo et al. (2016), Understanding the Effective Receptive Field in Deep Convolutional Neural Networks.
+    """
+    inner = keras.Model(model.input, model.get_layer(activated(model)[name]).output)
+    row, column = (side // 2 for side in inner.output.shape[1:3])
+    total = np.zeros((48, 48), np.float32)
+    for start in range(0, len(images), batch):
+        x = tf.constant(_floats(images[start : start + batch]))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            place = tf.reduce_sum(tf.cast(inner(x, training=False)[:, row, column], tf.float32))
+        total += np.abs(tape.gradient(place, x)[..., 0]).sum(axis=0)
+    return total / len(images)
+
+
+def core(heat, share=0.9):
+    """The smallest square that holds so much of a map.
+
+    Args:
+        heat: (h, w), >= 0.
+        share: of the map's sum, 0…1.
+
+    Returns:
+        tuple of ints: first row, first column, side.
+    """
+    sums = np.pad(heat.astype(np.float64).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    for side in range(1, min(heat.shape) + 1):
+        held = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+        if held.max() >= share * sums[-1, -1]:
+            break
+    row, column = np.unravel_index(held.argmax(), held.shape)
+    return int(row), int(column), side

@@ -5,8 +5,12 @@ parameters   a notebook's parameters: defaults, `P="name=value …"`, types
 keys         the content key of a question: same key, same outputs
 execute      runs questions with papermill and keeps a receipt of each
 weave        today's text around the stored outputs -> Typst chapters, in one language
-build        the whole way, for `report` and for `question`
-typst/       the nbconvert exporters and the look
+provenance   what a report says of its own origin
+copies       notebooks in one language
+build        the whole way, for `report`, `question` and `site`
+typst/       the nbconvert exporters and the look of the PDF
+site/        the same as HTML pages
+tex.lua      what TeX needs before pandoc reads it, in both
 
 `python -m fer_report --help` says how to call it. Importing the package imports none of them.
 """

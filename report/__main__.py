@@ -24,6 +24,7 @@ def parser():
     top = argparse.ArgumentParser(prog="python -m fer_report", description="Typeset reports from notebooks.")
     commands = top.add_subparsers(dest="command", required=True)
     commands.add_parser("report", parents=[shared], help="all questions of an edition: build/report-EDITION-LANG.pdf")
+    commands.add_parser("site", parents=[shared], help="the same as pages for a browser: build/site/index.html")
     one = commands.add_parser("question", parents=[shared], help="one question: build/question-NOTEBOOK-LANG.pdf")
     one.add_argument("notebook", help="its name, such as cnn")
     one.add_argument("--set", default="", metavar='"NAME=VALUE …"', help='parameters, such as "preset=E passes=3"')
@@ -37,7 +38,7 @@ def obey(command, project, options):
         return copies.write(project, options["langs"], tell)
     if command == "question":
         return build.question(project, given=options.pop("set"), **options)
-    return build.report(project, **options)
+    return build.site(project, **options) if command == "site" else build.report(project, **options)
 
 
 def main(arguments=None):

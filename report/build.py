@@ -28,6 +28,24 @@ def report(project, edition="complete", profile=None, **how):
     Raises:
         UserError: for what the user can put right.
     """
+    chosen, chapters = answered(project, edition, profile, **how)
+    return make(project, f"report-{edition}", chapters, chosen, cover=True, **how)
+
+
+def site(project, edition="complete", profile=None, langs=LANGUAGES, code="appendix", echo=tell, **how):
+    """Makes build/site: index.html and a page for every question, from the same outputs as the report's."""
+    chosen, chapters = answered(project, edition, profile, echo=echo, **how)
+    execute.quicken_imports()
+    from .site import pages
+
+    for warning in pages.write(project, chosen, chapters, langs, code):
+        echo(f"  warning: {warning}")
+    echo(f"{_as_typed(project.build / 'site' / 'index.html')}  written")
+    return not _tell_problems(project, chapters, [], echo)
+
+
+def answered(project, edition, profile=None, **how):
+    """Runs what has no outputs yet; returns the Edition and its Chapters in order."""
     chosen = project.edition(edition)
     data = project.data_fingerprint()
     chapters, ran = {}, []
@@ -36,8 +54,7 @@ def report(project, edition="complete", profile=None, **how):
             if keys.reads_runs(project.read_notebook(question.notebook)) == late:
                 chapters[question.id] = chapter(project, question, data, profile, new_page=chosen.new_page)
         ran += run([made.task for made in chapters.values() if made.task not in ran], project, **how)
-    in_order = [chapters[question.id] for question in chosen.questions]
-    return make(project, f"report-{edition}", in_order, chosen, cover=True, **how)
+    return chosen, [chapters[question.id] for question in chosen.questions]
 
 
 def run(tasks, project, jobs=1, timeout=None, echo=tell, **_):
@@ -95,12 +112,17 @@ def make(project, name, chapters, edition, cover, langs=LANGUAGES, code="appendi
     problems = []
     for lang in langs:
         problems += _pdf(project, name, chapters, edition, cover, lang, code, echo)
+    return not _tell_problems(project, chapters, problems, echo)
+
+
+def _tell_problems(project, chapters, problems, echo):
+    """Echoes the problems, with those of questions that failed; returns them."""
     for task in dict.fromkeys(chapter.task for chapter in chapters):
         if failure := task.receipt(project)["failure"]:
             problems.append(f"{task.notebook}: {weave.failure_line(failure)}")
     for problem in dict.fromkeys(problems):
         echo(f"FAILED {problem}")
-    return not problems
+    return problems
 
 
 def _pdf(project, name, chapters, edition, cover, lang, code, echo):

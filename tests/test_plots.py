@@ -39,8 +39,6 @@ FIGURES = {
     "curves": (lambda: plots.curves(HISTORIES), 4, ["CNN", "DNN 同樣大小", "training", "validation", "pass"]),
     "curves against seconds": (lambda: plots.curves(HISTORIES, "seconds"), 4, ["seconds"]),
     "accuracies": (lambda: plots.accuracies({"CNN": WAVES[0], "DNN": WAVES[2]}), 1, ["CNN", "60.0%", "45.0%"]),
-    "confusion": (lambda: plots.confusion(evaluation.confusion(LABELS, PROBS)), 2, [BILINGUAL[0], "predicted 預測"]),
-    "mistakes": (lambda: plots.mistakes(FACES, PROBS[:8], LABELS[:8]), 24, ["高興"]),
     "grid": (lambda: plots.grid(FACES, [*BILINGUAL, None], columns=8), 8, BILINGUAL),
     "learning": (lambda: plots.learning(HISTORIES, STARTS), 4, ["passes", "overfitting starts", *HISTORIES]),
     "learning, one pass": (lambda: plots.learning(ONE_PASS, NEVER), 4, ["CNN", "DNN", "training"]),

@@ -1,23 +1,27 @@
 """What a network confuses: the matrix, and pictures with what was predicted for them."""
 
 import numpy as np
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
-from fer_utils.labels import BILINGUAL, COLORS
-from fer_utils.plots.style import INK, new_figure, show
+from fer_utils.labels import BILINGUAL
+from fer_utils.plots.style import INK, TRAIN, VALIDATION, WIDTH, close_up, new_figure, show
+
+BAR = "#B8B8B8"  # classes that are neither the truth nor the answer
 
 
-def confusion(counts):
+def confusion(counts, framed=()):
     """Confusion matrix: each cell its share of the true class and its count; the shade is the share.
 
     Args:
         counts: (7, 7) ints, row the true class, column the predicted one.
+        framed: cells (true class, predicted class) that get a frame.
     """
     import seaborn
 
     shares = np.divide(counts, counts.sum(axis=1, keepdims=True).clip(1))
     words = np.array([[f"{s:.0%}\n{c}" for s, c in zip(*row, strict=True)] for row in zip(shares, counts, strict=True)])
-    figure = new_figure(4.4)
+    figure = new_figure(4.0)
     axis = figure.subplots()
     seaborn.heatmap(
         shares,
@@ -34,44 +38,54 @@ def confusion(counts):
         xticklabels=BILINGUAL,
         yticklabels=[f"{name}  (n = {n})" for name, n in zip(BILINGUAL, counts.sum(axis=1), strict=True)],
     )
+    for true, predicted in framed:
+        axis.add_patch(Rectangle((predicted, true), 1, 1, fill=False, edgecolor=TRAIN, lw=1.2, clip_on=False))
     axis.set(xlabel="predicted 預測", ylabel="true 真實")
     axis.tick_params(length=0)
     axis.set_xticks(axis.get_xticks(), axis.get_xticklabels(), rotation=30, ha="right", rotation_mode="anchor")
     return figure
 
 
-def mistakes(images, probs, labels):
-    """Pictures, each above its predicted distribution as seven bars; the true class is the framed bar.
+def predictions(images, probs, labels):
+    """Pictures above their predicted distributions: blue is the true class, red a wrong answer.
+
+    Above a picture stands its true class, with a tick where it is recognised, else with the answer below it.
 
     Args:
-        images: (n, 48, 48, 1) uint8, n <= 12 or so. probs: (n, 7). labels: (n,) true classes.
+        images: (n, 48, 48, 1) uint8, n >= 1. probs: (n, 7). labels: (n,) true classes.
 
     Returns:
-        Figure: up to six pictures a row.
+        Figure: up to seven pictures a row.
     """
-    columns = 6
+    columns = 7
     rows = -(-len(images) // columns)
-    figure = new_figure(1.95 * rows)
-    grid = figure.subplots(2 * rows, columns, height_ratios=[1.25, 1] * rows, squeeze=False)
-    for axis in grid.flat:
+    side = (WIDTH - 0.55) / columns  # class names stand left of the bars
+    figure = new_figure(rows * (2 * side + 0.35))
+    axes = figure.subplots(2 * rows, columns, squeeze=False)
+    for axis in axes.flat:
         axis.set_axis_off()
     for place, (image, distribution, true) in enumerate(zip(images, probs, labels, strict=True)):
         row, column = divmod(place, columns)
-        show(grid[2 * row, column], image)
-        bars(grid[2 * row + 1, column], distribution, true)
+        answer = int(np.argmax(distribution))
+        verdict = f"{BILINGUAL[true]}\n" + ("✓" if answer == true else f"→ {BILINGUAL[answer]}")
+        show(axes[2 * row, column], image, verdict)
+        bars(axes[2 * row + 1, column], distribution, true, named=column == 0)
+    close_up(figure)
     return figure
 
 
-def bars(axis, distribution, true=None):
-    """Seven horizontal bars with the class names; the true class has a dark frame and a bold name."""
-    axis.set_axis_on()
+def bars(axis, distribution, true, named=True):
+    """A distribution over the classes as bars from 0 to 1; the answer bears its value, which grey print needs."""
+    answer = int(np.argmax(distribution))
     rows = np.arange(len(BILINGUAL))
-    frames = [INK if c == true else "none" for c in rows]
-    axis.barh(rows, distribution, color=COLORS, edgecolor=frames, linewidth=0.9, height=0.8)
-    names = [name.split()[1] for name in BILINGUAL]
-    axis.set(yticks=rows, yticklabels=names, xlim=(0, 1), xticks=[])
+    colors = [VALIDATION if c == true else TRAIN if c == answer else BAR for c in rows]
+    axis.set_axis_on()
+    axis.barh(rows, distribution, color=colors, height=0.75)
+    axis.set(yticks=rows, yticklabels=BILINGUAL if named else [], xlim=(0, 1), xticks=[])
     axis.invert_yaxis()
-    axis.tick_params(length=0, labelsize=5.5, pad=1)
-    axis.spines[:].set_visible(False)
-    best = int(np.argmax(distribution))
-    axis.text(min(distribution[best] + 0.03, 0.75), best, f"{distribution[best]:.0%}", va="center", fontsize=5.5)
+    axis.tick_params(length=0, labelsize=6, pad=1)
+    axis.spines["bottom"].set_visible(False)
+    left = distribution[answer] < 0.6  # room for the value behind the bar, else inside it
+    place = {"ha": "left", "color": INK} if left else {"ha": "right", "color": "white"}
+    edge = distribution[answer] + (0.03 if left else -0.03)
+    axis.text(edge, answer, f"{distribution[answer]:.0%}", va="center_baseline", fontsize=6, **place)

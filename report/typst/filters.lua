@@ -2,6 +2,7 @@
 -- Metadata from markdown.py: `nonce` (marks where a piece begins), `prefix` (of every label), `figures` (names that exist),
 -- `works` (addresses and their keys in the bibliography).
 
+local tex = dofile(pandoc.path.join { pandoc.path.directory(PANDOC_SCRIPT_FILE), '..', 'tex.lua' })
 local nonce, prefix, figures, works = '', '', {}, {}
 local piece = '0'          -- the piece of the notebook that is being read: warnings name it
 local macros = ''          -- \newcommand in any cell holds in the whole notebook, as in Jupyter
@@ -32,7 +33,7 @@ end
 
 -- HTML and TeX inside Markdown --------------------------------------------------------------------------------------
 local function reread(text, format)
-  local ok, document = pcall(pandoc.read, text, format)
+  local ok, document = pcall(pandoc.read, text, format, nil, {})  -- {}: in a sandbox, or an iframe's page would be fetched
   if ok then return document.blocks end
   warn('left out, not readable as ' .. format .. ': ' .. text:sub(1, 60))
   return {}
@@ -97,29 +98,10 @@ local function division(div)  -- `> [!NOTE]` becomes a quote that begins with it
 end
 
 -- Mathematics -------------------------------------------------------------------------------------------------------
-local function collect_macros(math)
-  local t = math.text
-  for d in t:gmatch '\\newcommand%s*%b{}%b{}' do macros = macros .. d .. ' ' end
-  for d in t:gmatch '\\newcommand%s*%b{}%b[]%b{}' do macros = macros .. d .. ' ' end
-  for name, body in t:gmatch '\\DeclareMathOperator%*?%s*{(\\%a+)}(%b{})' do
-    macros = macros .. '\\newcommand{' .. name .. '}{\\operatorname' .. body .. '} '
-  end
-  for name, body in t:gmatch '\\def%s*(\\%a+)%s*(%b{})' do
-    macros = macros .. '\\newcommand{' .. name .. '}' .. body .. ' '
-  end
-end
-local function without_definitions(t)
-  for _, pattern in ipairs { '\\DeclareMathOperator%*?%s*%b{}%b{}', '\\def%s*\\%a+%s*%b{}',
-                             '\\newcommand%s*%b{}%b{}', '\\newcommand%s*%b{}%b[]%b{}' } do
-    t = t:gsub(pattern, '')
-  end
-  return t
-end
+local function collect_macros(math) macros = macros .. tex.macros(math.text) end
 local function mathematics(math)
-  local t, tags = without_definitions(math.text), {}
+  local t, tags = tex.formula(math.text)
   if t:match '^%s*$' then return {} end
-  t = t:gsub('\\tag%*?%s*(%b{})', function(x) tags[#tags + 1] = x:sub(2, -2); return '' end)
-  t = t:gsub('\\nonumber', ''):gsub('\\notag', ''):gsub('\\textcolor%s*%b{}(%b{})', '%1')
   math.text = macros .. t
   local typst = pandoc.write(pandoc.Pandoc { pandoc.Plain { math } }, 'typst'):gsub('%s+$', '')
   if not typst:match '^%$' then

@@ -62,7 +62,7 @@ def convert(pieces, lang="en", prefix="", figures=(), works=(), folder=".", warn
         known = " ".join(f"{address} {key}" for address, key in dict(works).items())
         for key, value in {"nonce": nonce, "prefix": prefix, "figures": " ".join(figures), "works": known}.items():
             arguments += ["--metadata", f"{key}={value}"]
-        marked = "".join(f"\n\n{nonce}n{i}\n\n{_readable(p, nonce)}\n" for i, p in enumerate(pieces))
+        marked = "".join(f"\n\n{nonce}n{i}\n\n{readable(p, nonce)}\n" for i, p in enumerate(pieces))
         typst, log = _pandoc(marked, lang, arguments)
         found = re.split(rf"//@{nonce}:\d+\n", typst + "\n")[1:]
         if len(found) != len(pieces):
@@ -95,7 +95,7 @@ def _pandoc(text, lang, arguments):
     return done.stdout, done.stderr
 
 
-def _readable(piece, nonce):
+def readable(piece, nonce):
     """The piece as the Markdown that pandoc reads rightly."""
     if piece.html:
         fence = "`" * (3 + max(map(len, re.findall("`+", piece.source)), default=0))

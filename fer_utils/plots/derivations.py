@@ -1,0 +1,145 @@
+"""Figures of derivations: where a kernel stands, a computation graph, how wrong finite differences are."""
+
+import numpy as np
+from matplotlib.patches import FancyArrowPatch, Rectangle
+
+from fer_utils.plots.style import INK, QUIET, TRAIN, VALIDATION, WIDTH, new_figure
+
+VALUE, GRADIENT = VALIDATION, TRAIN  # blue on the way forwards, red on the way back
+ZERO = "#E4E4E4"  # the padding
+
+
+def conv_windows(panels):
+    """Which places of the input each output of a convolution reads, along one axis: a panel a setting, a row an output.
+
+    Args:
+        panels: dict of title -> derivations.Taps.
+    """
+    widths = [taps.size + taps.before + taps.after for taps in panels.values()]
+    figure = new_figure(0.55 + 0.92 * max(len(t.places) for t in panels.values()) * WIDTH / (sum(widths) + 6))
+    axes = figure.subplots(1, len(panels), squeeze=False, width_ratios=widths)[0]
+    for axis, (title, taps) in zip(axes, panels.items(), strict=True):
+        _staircase(axis, taps)
+        axis.set_title(title, fontsize=7)
+        axis.set_xlabel(f"{taps.size} → {len(taps.places)}")
+        axis.set_anchor("N")
+    axes[0].set_ylabel("output 輸出")
+    return figure
+
+
+def _staircase(axis, taps):
+    """The input's places once a row, those that the row's output reads filled."""
+    rows, last = len(taps.places), taps.size + taps.after
+    for row, places in enumerate(taps.places):
+        for place in range(-taps.before, last):
+            inside, read = 0 <= place < taps.size, place in places
+            face = (VALUE if inside else QUIET) if read else ("white" if inside else ZERO)
+            axis.add_patch(Rectangle((place - 0.5, row - 0.4), 1, 0.8, fc=face, ec=QUIET, lw=0.5))
+            if not inside:
+                style = {"ha": "center", "va": "center_baseline", "fontsize": 6}
+                axis.text(place, row, "0", color="white" if read else QUIET, **style)
+    axis.set(xlim=(-taps.before - 0.6, last - 0.4), ylim=(rows - 0.45, -0.55), aspect="equal")
+    axis.set(xticks=[], yticks=range(rows), yticklabels=range(1, rows + 1))
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)
+
+
+# name -> place in inches, symbol
+NODES = {
+    "x": ((0.6, 2.05), "$x_i$"),
+    "mean": ((1.7, 0.5), r"$\mu$"),
+    "var": ((2.15, 1.3), r"$\sigma^2$"),
+    "x_hat": ((3.75, 2.05), r"$\hat{x}_i$"),
+    "gamma": ((4.15, 0.95), r"$\gamma$"),
+    "beta": ((5.85, 0.95), r"$\beta$"),
+    "y": ((5.0, 2.05), "$y_i$"),
+    "loss": ((6.1, 2.05), "$L$"),
+}
+# from, to, the derivative along the arrow, where it is written (share of the way, shift in inches)
+ARROWS = (
+    ("x", "x_hat", "$1/s$", 0.5, (0, 0.1)),
+    ("x", "var", r"$2(x_i-\mu)/m$", 0.5, (0, 0)),
+    ("x", "mean", "$1/m$", 0.6, (-0.2, 0)),
+    ("mean", "var", "$0$", 0.5, (-0.1, 0.04)),
+    ("mean", "x_hat", "$-1/s$", 0.5, (0.2, -0.1)),
+    ("var", "x_hat", r"$-\hat{x}_i/(2s^2)$", 0.45, (0, 0)),
+    ("x_hat", "y", r"$\gamma$", 0.5, (0, 0.1)),
+    ("gamma", "y", r"$\hat{x}_i$", 0.5, (-0.14, 0)),
+    ("beta", "y", "$1$", 0.5, (0.1, 0)),
+    ("y", "loss", "$g_i$", 0.5, (0, 0.1)),
+)
+BOX = 0.15  # inches, half a node's side
+MOST = 4  # so many entries of a batch are written out
+
+
+def batch_norm_graph(values, gradients):
+    """Batch normalisation of one channel as a graph: values above nodes, gradients below, derivatives on arrows.
+
+    Args:
+        values: dict of x, mean, var, x_hat, gamma, beta, y, loss -> number, or array over the batch.
+        gradients: dict of the same names -> the loss's gradients, shaped alike.
+    """
+    figure = new_figure(2.8)
+    figure.set_layout_engine("none")  # the axes are the page, in inches
+    axis = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, 2.8))
+    axis.set_axis_off()
+    for start, end, words, share, shift in ARROWS:
+        _arrow(axis, np.array(NODES[start][0]), np.array(NODES[end][0]), words, share, shift)
+    for name, ((x, y), symbol) in NODES.items():
+        axis.add_patch(Rectangle((x - BOX, y - BOX), 2 * BOX, 2 * BOX, fc="white", ec=INK, lw=0.8, zorder=2))
+        axis.text(x, y, symbol, ha="center", va="center", fontsize=9.5, zorder=3)
+        column = {"ha": "center", "fontsize": 6.5, "linespacing": 1.15, "zorder": 3}
+        axis.text(x, y + BOX + 0.05, _column(values[name]), color=VALUE, va="bottom", **column)
+        axis.text(x, y - BOX - 0.05, _column(gradients[name]), color=GRADIENT, va="top", **column)
+    axis.text(6.4, 0.24, "above: value 上方：數值", color=VALUE, fontsize=7, ha="right")
+    axis.text(6.4, 0.08, "below: gradient of $L$ 下方：$L$ 的梯度", color=GRADIENT, fontsize=7, ha="right")
+    return figure
+
+
+def _arrow(axis, start, end, words, share, shift):
+    style = {"arrowstyle": "-|>", "mutation_scale": 7, "color": QUIET, "lw": 0.8, "shrinkA": 13, "shrinkB": 13}
+    axis.add_patch(FancyArrowPatch(start, end, **style))
+    place = start + share * (end - start) + shift
+    background = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}
+    axis.text(*place, words, fontsize=7, ha="center", va="center", bbox=background)
+
+
+def _column(entries):
+    """Numbers under each other, two decimals; of a long batch the first ones."""
+    entries = np.atleast_1d(entries)
+    lines = [f"{entry:.2f}".replace("-", "−") for entry in entries[:MOST]]
+    return "\n".join(lines + ["⋮"] * (len(entries) > MOST))
+
+
+def step_sizes(sweeps):
+    """The error of finite differences against their step, on log-log paper: a panel a gradient, a line a precision.
+
+    Args:
+        sweeps: dict of title -> DataFrame of `derivations.sweep_steps`.
+    """
+    figure = new_figure(2.7)
+    axes = figure.subplots(1, len(sweeps), sharey=True, squeeze=False)[0]
+    for axis, (title, sweep) in zip(axes, sweeps.items(), strict=True):
+        styles = {
+            "float64": {"color": VALUE, "marker": "o"},
+            "float32": {"color": TRAIN, "marker": "s", "mfc": "white"},
+        }
+        for precision, style in styles.items():
+            axis.plot(sweep.index, sweep[precision], lw=1, ms=3, label=precision, **style)
+        _guides(axis, sweep["float64"])
+        axis.set(xscale="log", yscale="log", xlabel="step $h$ 步長", title=title)
+    axes[0].set_ylabel("relative error 相對誤差")
+    axes[0].legend(loc="lower left")
+    return figure
+
+
+def _guides(axis, errors):
+    """Lines of slope −1 and 2 beside the two branches."""
+    best = errors.idxmin()
+    for slope, name, far in ((-1, r"$\propto 1/h$", errors.index[0]), (2, r"$\propto h^2$", 0.1)):
+        ends = np.array([far, best])
+        start = errors.iloc[np.abs(errors.index - far).argmin()] / 8
+        axis.plot(ends, start * (ends / far) ** slope, ":", color=INK, lw=0.9)
+        middle, side = np.sqrt(ends.prod()), np.sign(slope)
+        where = {"textcoords": "offset points", "ha": "left" if side > 0 else "right", "va": "top"}
+        axis.annotate(name, (middle, start * (middle / far) ** slope), (8 * side, -8), fontsize=7, **where)

@@ -1,0 +1,311 @@
+"""Every formula passes its checks, and every check reports the formula as soon as one of its terms is changed."""
+
+import math
+
+import figures
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import sympy
+from keras import layers
+
+from fer_utils import derivations, models, plots
+from fer_utils.derivations import conv_size, same_padding
+
+# -- the size of a convolution's output --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("padding", ["valid", "same", 1, 2])
+@pytest.mark.parametrize("stride", [1, 2, 3])  # also together with a dilation, which Keras refuses
+def test_sizes_by_counting_where_the_kernel_fits(stride, padding):
+    for size in (5, 8, 13, 48):
+        for kernel, dilation in ((1, 1), (2, 1), (3, 2), (4, 1), (3, 1)):
+            window = (size, kernel, stride, dilation)
+            zeros = {"valid": (0, 0), "same": same_padding(*window)}.get(padding, (padding, padding))
+            starts = range(-zeros[0], size + zeros[1], stride)
+            fitting = [start for start in starts if start + dilation * (kernel - 1) < size + zeros[1]]
+            assert conv_size(*window, padding) == len(fitting)
+            places = derivations.taps(*window, padding).places
+            assert places[:, 0].tolist() == fitting
+            assert (np.diff(places, axis=1) == dilation).all() and places.shape[1] == kernel
+
+
+def test_sizes_agree_with_keras():
+    checked = derivations.check_sizes(sizes=(11, 12, 47, 48))
+    assert len(checked.drop_duplicates()) >= 90
+    assert checked["formula"].tolist() == checked["keras"].tolist()
+    assert checked["keras"].nunique() > 10
+
+
+# padding -> a formula that is wrong for it
+WRONG_SIZES = {
+    "without + 1": (1, lambda n, k, s, d, p: (n + 2 * p - d * (k - 1) - 1) // s),
+    "without − 1": (1, lambda n, k, s, d, p: (n + 2 * p - d * (k - 1)) // s + 1),
+    "rounded up": (1, lambda n, k, s, d, p: math.ceil((n + 2 * p - d * (k - 1) - 1) / s) + 1),
+    "zeros on one side": (1, lambda n, k, s, d, p: (n + p - d * (k - 1) - 1) // s + 1),
+    "without dilation": (2, lambda n, k, s, d, p: (n + 2 * p - k) // s + 1),
+    "dilation times kernel": (2, lambda n, k, s, d, p: (n + 2 * p - d * k) // s + 1),
+    "without stride": (2, lambda n, k, s, d, p: n + 2 * p - d * (k - 1)),
+    "same, rounded down": ("same", lambda n, k, s, d, p: n // s),
+    "same, always the input's": ("same", lambda n, k, s, d, p: n),
+}
+
+
+@pytest.mark.parametrize(("padding", "formula"), WRONG_SIZES.values(), ids=WRONG_SIZES)
+def test_a_wrong_size_is_reported(padding, formula):
+    checked = derivations.check_sizes(formula, (12, 15), windows=[(3, 2, 1), (3, 1, 2)], paddings=[padding])
+    assert (checked["formula"] != checked["keras"]).any()
+
+
+def test_the_zeros_of_same_padding():
+    checked = derivations.check_same_padding()
+    assert checked["equal"].all() and (checked["before"] != checked["after"]).any()
+
+
+WRONG_ZEROS = {
+    "the odd one in front": lambda *window: same_padding(*window)[::-1],
+    "always those of stride 1": lambda n, k, s, d: same_padding(n, k, 1, d),
+    "one too many": lambda *window: (same_padding(*window)[0], same_padding(*window)[1] + 1),
+}
+
+
+@pytest.mark.parametrize("formula", WRONG_ZEROS.values(), ids=WRONG_ZEROS)
+def test_wrong_zeros_are_reported(formula):
+    assert not derivations.check_same_padding(formula, sizes=(11, 12), windows=[(3, 2, 1), (4, 1, 1)])["equal"].all()
+
+
+# -- gradients ---------------------------------------------------------------------------------------------------------
+
+
+def right(v):
+    return derivations.batch_norm_gradients(v)
+
+
+def test_batch_norm_gradients_pass_every_check():
+    checks = derivations.check_batch_norm()
+    assert list(checks.index) == ["beta", "gamma", "x_hat", "var", "mean", "x"]
+    assert checks["entries"].tolist() == [3, 3, 9, 3, 3, 9] and (checks["nonzero"] == 0).all()
+    assert derivations.agree(checks).all()
+    assert checks["keras"].notna().tolist() == [True, True, False, False, False, True]
+
+
+def direct(v):
+    return right(v)["x_hat"] / v.sd
+
+
+def through_var(v):
+    return 2 * right(v)["var"] * (v.x - v.mean) / len(v.x)
+
+
+def through_mean(v):
+    return right(v)["mean"] / len(v.x)
+
+
+# the gradient that is wrong -> the formula
+WRONG_BATCH_NORM = {
+    "x: without the direct way": ("x", lambda v: through_var(v) + through_mean(v)),
+    "x: without the variance": ("x", lambda v: direct(v) + through_mean(v)),
+    "x: without the mean": ("x", lambda v: direct(v) + through_var(v)),
+    "x: wrong sign": ("x", lambda v: direct(v) - through_var(v) + through_mean(v)),
+    "x: without the 2": ("x", lambda v: direct(v) + through_var(v) / 2 + through_mean(v)),
+    "x: m − 1 for m": ("x", lambda v: direct(v) + (through_var(v) + through_mean(v)) * len(v.x) / (len(v.x) - 1)),
+    "x in one: without x_hat": ("x", lambda v: v.gamma / v.sd * (v.upstream - right(v)["beta"] / len(v.x))),
+    "x_hat: without gamma": ("x_hat", lambda v: v.upstream),
+    "var: without the half": ("var", lambda v: 2 * right(v)["var"]),
+    "var: wrong power": ("var", lambda v: right(v)["var"] * v.sd),
+    "var: without epsilon": ("var", lambda v: right(v)["var"] * v.sd**2 / v.var),
+    "mean: wrong sign": ("mean", lambda v: -right(v)["mean"]),
+    "mean: not divided by s": ("mean", lambda v: right(v)["mean"] * v.sd),
+    "gamma: x for x_hat": ("gamma", lambda v: (v.upstream * v.x).sum(axis=0)),
+    "beta: mean for sum": ("beta", lambda v: v.upstream.mean(axis=0)),
+}
+
+
+@pytest.mark.parametrize(("name", "formula"), WRONG_BATCH_NORM.values(), ids=WRONG_BATCH_NORM)
+def test_a_changed_term_of_batch_norm_is_reported_by_every_check(name, formula):
+    checks = derivations.check_batch_norm(lambda v: {name: formula(v)}, letters=2)
+    assert not derivations.agree(checks).any()
+    (row,) = checks.itertuples()
+    assert row.nonzero == row.entries
+    assert row.tape > 1e-5 and row.differences > 1e-5 and not row.keras <= 1e-5
+
+
+def test_one_wrong_gradient_does_not_hide_among_right_ones():
+    checks = derivations.check_batch_norm(lambda v: right(v) | {"mean": 2 * right(v)["mean"]}, letters=2)
+    assert derivations.agree(checks).to_dict() == dict.fromkeys(["beta", "gamma", "x_hat", "var", "x"], True) | {
+        "mean": False
+    }
+
+
+def test_what_the_gradient_at_x_sums_to_exactly():
+    m = 3
+    letters = {name: derivations.symbols(name, (m, 1), real=True) for name in ("x", "upstream")}
+    letters |= {name: derivations.symbols(name, (1,), real=True) for name in ("gamma", "beta")}
+    v = derivations.batch_norm(**letters, epsilon=sympy.Symbol("epsilon", positive=True), maths=derivations.SYMBOLS)
+    gradient = right(v)
+    assert sympy.expand(gradient["x"].sum()) == 0
+    along = (gradient["x"] * v.x_hat).sum() - (v.epsilon * v.gamma / v.sd**3 * gradient["gamma"])[0]
+    assert sympy.expand(sympy.numer(sympy.together(along))) == 0
+
+
+def test_softmax_gradients_pass_every_check():
+    cases = derivations.check_softmax(derivations.softmax_gradients_by_cases)
+    result = derivations.check_softmax(derivations.softmax_gradients)
+    assert list(cases.index) == ["probs", "logits"] and list(result.index) == ["logits"]
+    assert derivations.agree(pd.concat([cases, result])).all()
+
+
+def by_cases(jacobian):
+    return lambda v: {"logits": derivations.softmax_gradients_by_cases(v, jacobian)["logits"]}
+
+
+WRONG_SOFTMAX = {
+    "truth − prediction": lambda v: {"logits": v.truth - v.probs},
+    "prediction alone": lambda v: {"logits": v.probs},
+    "case i = k alone": by_cases(lambda p: np.diag(p * (1 - p))),
+    "case i ≠ k alone": by_cases(lambda p: np.diag(p**2) - np.outer(p, p)),
+    "p for p (1 − p)": by_cases(lambda p: np.diag(p + p**2) - np.outer(p, p)),
+    "plus in i ≠ k": by_cases(lambda p: np.diag(p - 2 * p**2) + np.outer(p, p)),
+    "log of 10": lambda v: {"probs": -v.truth / v.probs / 2},
+    "without minus": lambda v: {"probs": v.truth / v.probs},
+    "p for 1 / p": lambda v: {"probs": -v.truth * v.probs},
+}
+
+
+@pytest.mark.parametrize("formula", WRONG_SOFTMAX.values(), ids=WRONG_SOFTMAX)
+def test_a_changed_term_of_softmax_is_reported_by_every_check(formula):
+    (row,) = derivations.check_softmax(formula, letters=2).itertuples()
+    assert row.nonzero > 0 and row.tape > 0.01 and row.differences > 0.01 and not row.keras <= 0.01
+
+
+@pytest.mark.parametrize(("m", "seed"), [(3, 1), (9, 2), (64, 3)])
+def test_gradients_hold_for_other_batches(m, seed):
+    inputs = derivations.batch_norm_inputs(m, 2, seed)
+    gradients = right(derivations.batch_norm(**inputs))
+    tape = derivations.tape_gradients(derivations.batch_norm, inputs, gradients)
+    for name, gradient in gradients.items():
+        assert derivations.relative_error(gradient, tape[name]) < 1e-12
+        assert (
+            derivations.relative_error(gradient, derivations.differences(derivations.batch_norm, inputs, name)) < 1e-7
+        )
+
+
+def test_a_batch_of_two_is_refused():
+    with pytest.raises(ValueError, match="m=2"):
+        derivations.batch_norm_inputs(2, 3)
+
+
+# -- the step of finite differences ------------------------------------------------------------------------------------
+
+
+def test_slopes_of_known_errors():
+    steps = np.logspace(-10, 0, 31)
+    assert derivations.slopes(pd.Series(steps**2 + 1e-14 / steps, steps)) == pytest.approx((-1, 2), abs=0.02)
+
+
+def test_a_wrong_formula_is_a_floor_that_no_step_gets_below():
+    steps, inputs = np.logspace(-8, -2, 7), derivations.batch_norm_inputs(4, 2)
+    errors = {}
+    for name, change in (("right", 1.0), ("wrong", 1.01)):
+        formula = lambda v, change=change: {"x": change * right(v)["x"]}  # noqa: E731
+        errors[name] = derivations.sweep_steps(formula, derivations.batch_norm, inputs, "x", steps)
+    assert errors["right"]["float64"].min() < 1e-8 < 1e-3 < errors["wrong"]["float64"].min()
+    assert (errors["right"]["float32"] >= errors["right"]["float64"]).all()
+
+
+# -- parameters and operations -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["cnn_a", "dnn_a", "cnn_b", "cnn_c", "cnn_e", "dnn_e", "cnn_small"])
+def test_counts_agree_with_the_builders(name):
+    model = models.build(name)
+    totals = derivations.total_counts(model)
+    assert totals["shapes"] == 0 and totals["layers"] == len(model.layers)
+    assert totals["parameters"] == totals["keras_parameters"] == model.count_params()
+    assert totals["trained"] == totals["keras_trained"] == models.trainable_parameters(model)
+    assert totals["flops"] == models.flops(model)
+
+
+def odd_network():
+    """Everything that the builders have no example of: rectangular kernels, strides, dilation, no bias."""
+    return keras.Sequential([
+        keras.Input((48, 48, 1)),
+        layers.Conv2D(4, (3, 5), strides=2, use_bias=False),
+        layers.BatchNormalization(),
+        layers.Conv2D(6, 3, dilation_rate=2, padding="same"),
+        layers.MaxPooling2D(3, strides=2, padding="same"),
+        layers.AveragePooling2D((2, 3)),
+        layers.Flatten(),
+        layers.Dense(5, use_bias=False),
+    ])  # fmt: skip
+
+
+def test_counts_of_unusual_layers():
+    model = odd_network()
+    totals = derivations.total_counts(model)
+    assert totals["shapes"] == 0 and totals["parameters"] == model.count_params()
+    assert totals["trained"] == models.trainable_parameters(model) and totals["flops"] == models.flops(model)
+    assert totals["batch_norm_flops"] == 2 * 23 * 22 * 4
+
+
+def changed(kind, **by):
+    """FORMULAS with other counts for one kind of layer, each from the right ones, the settings and the shape."""
+
+    def formula(config, shape):
+        counts = derivations.FORMULAS[kind](config, shape)
+        return counts._replace(**{name: change(counts, config, shape) for name, change in by.items()})
+
+    return {**derivations.FORMULAS, kind: formula}
+
+
+# the total that is wrong -> the formulas
+WRONG_COUNTS = {
+    "conv without bias": ("parameters", changed("Conv2D", parameters=lambda c, f, s: c.parameters - f["filters"])),
+    "conv over one channel": ("parameters", changed("Conv2D", parameters=lambda c, f, s: c.parameters // s[-1])),
+    "conv, a multiply-add as 1": ("flops", changed("Conv2D", flops=lambda c, f, s: c.flops // 2)),
+    "conv with the bias": ("flops", changed("Conv2D", flops=lambda c, f, s: c.flops + math.prod(c.output))),
+    "dense without bias": ("parameters", changed("Dense", parameters=lambda c, f, s: c.parameters - f["units"])),
+    "batch norm with two": ("parameters", changed("BatchNormalization", parameters=lambda c, f, s: 2 * s[-1])),
+    "batch norm trains all": ("trained", changed("BatchNormalization", trained=lambda c, f, s: c.parameters)),
+    "pooling cut off": ("shapes", changed("MaxPooling2D", output=lambda c, f, s: (s[0] // 4, s[1] // 4, s[2]))),
+    "flatten forgotten": ("shapes", {k: f for k, f in derivations.FORMULAS.items() if k != "Flatten"}),
+}
+
+
+@pytest.fixture(scope="module")
+def cnn_e():
+    return models.build("cnn_e")
+
+
+@pytest.mark.parametrize(("kind", "formulas"), WRONG_COUNTS.values(), ids=WRONG_COUNTS)
+def test_a_wrong_count_is_reported(cnn_e, kind, formulas):
+    totals = derivations.total_counts(cnn_e, formulas)
+    expected = {"shapes": 0, "flops": models.flops(cnn_e)}.get(kind, totals.get(f"keras_{kind}"))
+    assert totals[kind] != expected
+
+
+# -- what is printed ---------------------------------------------------------------------------------------------------
+
+
+def test_texts_show_what_differs():
+    numbers = pd.Series([24, 1000]), pd.Series([24, 1001])
+    assert derivations.beside(*numbers).tolist() == ["24", "1,000 ≠ 1,001"]
+    checks = pd.DataFrame({"entries": [9], "nonzero": [2], "tape": [0.0], "keras": [np.nan], "differences": [3.21e-11]})
+    assert derivations.as_text(checks).iloc[0].tolist() == ["2 / 9", "0", "–", "3e−11"]
+
+
+def test_figures():
+    panels = {"valid": derivations.taps(7, 3), "same": derivations.taps(8, 3, stride=2, padding="same")}
+    figures.check(plots.conv_windows(panels), 2, ["valid", "same", "7 → 5", "8 → 4", "0"])
+    values = derivations.batch_norm(**derivations.batch_norm_inputs(5, 1))
+    gradients = right(values) | {"y": values.upstream, "loss": 1.0}
+    flat = {name: np.squeeze(gradient) for name, gradient in gradients.items()}
+    numbers = {name: np.squeeze(getattr(values, name)) for name in gradients}
+    mean, loss = (f"{float(numbers[name]):.2f}".replace("-", "−") for name in ("mean", "loss"))
+    graph = plots.batch_norm_graph(numbers, flat)
+    figures.check(graph, 1, [r"$\mu$", r"$\sigma^2$", "$L$", "1.00", mean, loss])
+    columns = [word for word in figures.words(graph) if word.endswith("⋮")]
+    assert len(columns) == 6  # values and gradients of x, x_hat and y; a batch of 5 is too long
+    sweep = pd.DataFrame({"float64": [1e-3, 1e-6, 1e-2], "float32": [1, 1e-1, 1e-2]}, index=[1e-8, 1e-5, 1e-1])
+    figures.check(plots.step_sizes({"a": sweep, "b": sweep}), 2, ["a", "b", "float64", "float32"])
