@@ -156,7 +156,7 @@ def main_file(settings, chapters, code, picture, cites, origin):
     lines = ['#import "kit.typ": *', f"#show: report.with(..{literal(settings)}{cover})"]
     lines += [f'#include "{chapter.question.id}.typ"' for chapter in chapters]
     if cites:
-        lines.append(f"#references({literal(REFERENCES)})")
+        lines.append(f"#references({literal(REFERENCES)}, chapter: {literal(settings['cover'])})")
     if origin:
         lines.append(f"#origin(..{literal(origin)})")
     if code == "appendix":
