@@ -28,6 +28,7 @@ from fer_utils.sources import EXPECTED, DataError
 ROOT = Path(__file__).resolve().parents[1]  # of the kit
 DATA = ROOT / "data"  # where `load()` looks first, and where the cache lies
 ARRAYS = ("images", "labels", "split", "regions")  # each is one .npy in the cache; only drawn faces have the last
+VOTE_FILES = ("fer2013new*.csv*", "*ferplus*.csv*")  # packed ones as well
 
 COMPETITION = "challenges-in-representation-learning-facial-expression-recognition-challenge"
 KAGGLE = [  # tried in this order: what it is, the function of kagglehub, its arguments
@@ -139,6 +140,14 @@ def find(source: str | Path) -> Path | None:
     if not path.exists():
         raise DataError(f"{path}: there is no such file or folder. Check the name (DATA= or FER_DATA). {EXPECTED}")
     return path
+
+
+def votes_file(path: Path) -> Path | None:
+    """FERPlus' csv for a source: $FER_PLUS, else beside it, or directly in data/ where the source lies in there."""
+    if given := os.environ.get("FER_PLUS"):
+        return Path(given)
+    folders = [path if path.is_dir() else path.parent, *([DATA] if path.is_relative_to(DATA) else [])]
+    return next((file for folder in folders for name in VOTE_FILES for file in sorted(folder.glob(name))), None)
 
 
 def holds_files(folder: Path) -> bool:

@@ -78,7 +78,7 @@ class Rows(NamedTuple):
 class Kind(NamedTuple):
     """What one file is, and for a csv what it takes to cut its rows into cells."""
 
-    name: str  # "complete", "train", "test", "answers" (csv), "npz", "archive", or "" = not one of ours
+    name: str  # "complete", "train", "test", "answers" (csv), "npz", "archive", "votes", or "" = not one of ours
     problem: str = ""  # why it is not one of ours
     encoding: str = ""
     delimiter: str = ""
@@ -103,7 +103,7 @@ def read(path: Path) -> tuple[Rows, str]:
         kinds = {name: identify(name, files[name]) for name in files.keys() - set(pictures)}
         reader, names = choose(path, kinds, pictures)
         rows = reader(files, names)
-    unread = sorted(PurePath(name).name for name in kinds.keys() - set(names))
+    unread = sorted(PurePath(name).name for name in kinds.keys() - set(names) if kinds[name].name != "votes")
     note = (f"Also there, and not read: {', '.join(unread[:5])}{', …' * (len(unread) > 5)}.",) if unread else ()
     title = PurePath(names[0]) if path.is_dir() and reader in (read_tables, read_npz, read_inner_archive) else path
     return rows._replace(notes=rows.notes + note), title.name
@@ -225,6 +225,8 @@ def identify_csv(name: str, head: bytes) -> Kind:
     delimiter = max(",;\t", key=header.count)
     with at(name, row):
         columns = [cell.strip().lower() for cell in next(csv.reader([header], delimiter=delimiter), [])]
+    if {"contempt", "nf"} <= set(columns):  # FERPlus; audit.py reads it
+        return Kind("votes", f"{name}: has people's votes, but no pictures. Put fer2013.csv beside it.")
     roles = tuple(ROLES.get(column, "") for column in columns)
     named = re.match("train|test|", PurePath(name).name.lower())[0]  # the header alone cannot tell Kaggle's two files
     match [role in roles for role in ("label", "pixels", "usage", "id")]:

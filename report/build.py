@@ -88,7 +88,7 @@ def chapter(project, question, data, profile=None, given=(), new_page=True):
     defaults = parameters.defaults(notebook)
     profiled = {"profile": profile} if profile is not None and "profile" in defaults else {}
     values = parameters.checked({**profiled, **question.parameters, **dict(given)}, defaults, question.notebook)
-    ingredients = keys.ingredients(notebook, {**defaults, **values}, project.root, data)
+    ingredients = keys.ingredients(notebook, {**defaults, **values}, project.root, data, project.votes())
     changed = {name: value for name, value in values.items() if value != defaults[name]}
     return Chapter(question, Task(question.notebook, changed, sha(canonical(ingredients)), ingredients), new_page)
 

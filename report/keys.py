@@ -25,7 +25,7 @@ def sha(*values):
     return digest.hexdigest()[:16]
 
 
-def ingredients(notebook, parameters, root, data):
+def ingredients(notebook, parameters, root, data, votes=""):
     """What the outputs of a question depend on.
 
     Args:
@@ -33,6 +33,7 @@ def ingredients(notebook, parameters, root, data):
         parameters: dict of all parameters with the values used.
         root: Path of the project; modules are looked for there and in its folder of notebooks.
         data: fingerprint of the data.
+        votes: state of the people's votes that lie with the data.
 
     Returns:
         JSON-like dict; `sha(canonical(it))` is the question's key.
@@ -45,12 +46,17 @@ def ingredients(notebook, parameters, root, data):
         "data": data,
         "versions": versions(),
         **({"runs": finished_runs(root)} if reads_runs(notebook) else {}),
+        **({"votes": votes} if _calls(notebook, "audit.votes(") else {}),
     }
 
 
 def reads_runs(notebook):
     """Does it look at whatever trainings there are, rather than at ones that it asks for?"""
-    return any("runs.finished(" in cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code")
+    return _calls(notebook, "runs.finished(")
+
+
+def _calls(notebook, name):
+    return any(name in cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code")
 
 
 def finished_runs(root):

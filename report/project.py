@@ -161,6 +161,15 @@ class Project:
         module = self._data_module()
         return _with_data_errors(module, lambda: module.fingerprint()) if module else ""
 
+    def votes(self):
+        """Which people's votes (FERPlus) lie with the data, and in which state: path, size and time; "" for none."""
+        if module := self._data_module():
+            source = _with_data_errors(module, lambda: module.find("auto"))
+            path = module.votes_file(source) if source else None
+            if path and path.is_file():
+                return f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}"
+        return ""
+
     def data_line(self):
         """What the report says of the data: dict of name, fingerprint and drawn (bool); None without data."""
         module = self._data_module()

@@ -20,18 +20,25 @@ MAY_IMPORT = {
     "sources": {"labels"},
     "data": {"labels", "sources", "sample"},
     "sample": {"labels"},
+    "audit": {"data", "labels", "evaluation"},
     "augment": set(),
     "models": {"labels"},
     "presets": set(),
     "runs": {"data", "presets", "training", "models"},
     "training": {"augment", "evaluation", "labels", "models"},
     "evaluation": {"labels"},
+    "derivations": {"labels"},
     "explain": set(),
     "maximize": {"labels"},
     "plots": {"labels"},
+    "predict": {"labels", "runs", "sources", "training"},
     "prose": set(),
+    "selftrain": {"data", "evaluation", "labels", "presets", "runs", "fewlabels"},
+    "fewlabels": {"augment", "evaluation", "labels", "models", "selftrain", "training"},
 }
-WITH_ENGINE = {"augment", "explain", "maximize", "models", "training", "runs"}  # runs: only to load a finished model
+WITH_ENGINE = {  # runs: only to load a finished model
+    "augment", "derivations", "explain", "maximize", "models", "fewlabels", "training", "runs",
+}
 
 
 def imports(path):

@@ -367,6 +367,13 @@ CHINESE = [
 ]
 
 
+@pytest.mark.parametrize("code, matters", [("found = audit.votes(dataset)", True), ("found = dataset.labels", False)])
+def test_new_votes_run_those_again_who_ask_for_votes(tmp_path, code, matters):
+    notebook = {"cells": [{"cell_type": "code", "source": code}]}
+    before, after = (keys.ingredients(notebook, {}, tmp_path, "data", votes) for votes in ("", "votes.csv 7 1"))
+    assert (before != after) == matters
+
+
 def test_the_pdf_holds_both_languages_numbers_and_references(built):
     english = pdf_text(built.build / "report-complete-en.pdf")
     chinese = pdf_text(built.build / "report-complete-zh-TW.pdf")

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from ..typst.markdown import FILLER, READERS, Piece
-from ..typst.markdown import readable
+from ..typst.markdown import FILLER, READERS, Piece, readable
 
 SCRIPT = Path(__file__).with_name("to_html.lua")
 
