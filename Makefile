@@ -9,6 +9,9 @@ PRESET  ?= A
 P       ?=
 DATA    ?=
 CODE    ?= appendix
+TEST    ?=
+IMAGES  ?=
+ZIP     ?= build/handin-$(EDITION).zip
 
 PYTHON  ?= python3
 BIN     := .venv/bin
@@ -21,10 +24,10 @@ endif
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export JOBS
 
-.PHONY: help setup report site question data train runs board notebooks lab test clean
+.PHONY: help setup report question site data train runs board handin check submission predict notebooks lab test clean
 
 help:     ## what there is
-	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /: /; s/:  *## /: /' | awk -F': ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /: /; s/:  *## /: /' | awk -F': ' '{printf "  make %-11s %s\n", $$1, $$2}'
 	@echo
 	@echo '  EDITION=$(EDITION)  LANGS="$(LANGS)"  PROFILE=$(PROFILE) (smoke, quick, full)  DATA=fer2013.csv  JOBS=$(JOBS)  CODE=$(CODE) (inline, none)  Q=$(Q)  P="name=value ..."'
 
@@ -42,7 +45,7 @@ $(READY): requirements.txt pyproject.toml
 report: $(READY)  ## build/report-<edition>-<language>.pdf; only what changed is done again
 	@$(REPORT) report --edition $(EDITION) --langs $(LANGS) --profile $(PROFILE) --jobs $(JOBS) --code $(CODE)
 
-site: $(READY)  ## build/site/index.html: the same as pages for a browser
+site: $(READY)  ## the same as pages for a browser, build/site/index.html
 	@$(REPORT) site --edition $(EDITION) --langs $(LANGS) --profile $(PROFILE) --jobs $(JOBS) --code $(CODE)
 
 question: $(READY)  ## one question by itself: make question Q=confusion P="preset=E"
@@ -61,6 +64,21 @@ runs: $(READY)  ## the trainings that are finished, and those that are not
 
 board: $(READY)  ## TensorBoard on all trainings
 	@$(BIN)/tensorboard --logdir runs
+
+# which run a hand-in or a prediction uses: a preset only where somebody names one
+CHOSEN   = $(if $(filter-out file,$(origin PRESET)),preset=$(PRESET)) $(P)
+
+handin: $(READY)  ## report, weights and scripts as a tried build/handin-<edition>.zip: make handin EDITION=2017-fall
+	@$(REPORT) handin --edition $(EDITION) --langs $(LANGS) --profile $(PROFILE) --jobs $(JOBS) --set "$(CHOSEN)"
+
+check: $(READY)  ## try a hand-in that is there: make check ZIP=build/handin-2017-fall.zip
+	@$(REPORT) check "$(ZIP)"
+
+submission: $(READY)  ## labels for a csv id,feature: make submission TEST=test.csv
+	@$(REPORT) predict "$(TEST)" --edition $(EDITION) --profile $(PROFILE) --set "$(CHOSEN)"
+
+predict: $(READY)  ## labels for a folder of face crops: make predict IMAGES=folder
+	@$(REPORT) predict "$(IMAGES)" --edition $(EDITION) --profile $(PROFILE) --set "$(CHOSEN)"
 
 notebooks: $(READY)  ## copies in one language, to go on writing in: make notebooks LANGS=zh-TW
 	@$(REPORT) notebooks --langs $(LANGS)

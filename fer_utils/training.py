@@ -338,7 +338,7 @@ def finish(model, settings, dataset, folder, policy, used):
     logits, scores = score(model, dataset, ["val"], settings["tta"])
     final_logits, final_scores = score_once(model, dataset, settings["tta"])
     np.savez(folder / "predictions.npz", **logits, **final_logits)
-    model.save(folder / "model.keras")
+    keras.Model(model.inputs, model.outputs, name=model.name).save(folder / "model.keras")  # without Adam's state
     history = read_history(folder)
     record = {
         "settings": settings,

@@ -1,4 +1,4 @@
-"""python -m fer_report report | question | notebooks: see --help."""
+"""python -m fer_report report | question | site | notebooks | handin | check | predict: see --help."""
 
 import argparse
 import os
@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from . import build, copies
+from . import build, copies, handin, trial
 from .execute import tell
 from .project import LANGUAGES, Project, UserError
 
@@ -29,6 +29,13 @@ def parser():
     one.add_argument("notebook", help="its name, such as cnn")
     one.add_argument("--set", default="", metavar='"NAME=VALUE …"', help='parameters, such as "preset=E passes=3"')
     commands.add_parser("notebooks", parents=[common], help="copies in one language: build/notebooks/LANG")
+    hand = commands.add_parser("handin", parents=[shared], help="report, weights, scripts: build/handin-EDITION.zip")
+    tried = commands.add_parser("check", parents=[common], help="tries a hand-in as its reader will use it")
+    tried.add_argument("archive", metavar="ZIP", type=Path)
+    csv = commands.add_parser("predict", parents=[shared], help="test.csv or a folder of face crops: a csv in build/")
+    csv.add_argument("pictures")
+    for command in (hand, csv):
+        command.add_argument("--set", default="", metavar='"NAME=VALUE …"', help='which run, such as "preset=E seed=3"')
     return top
 
 
@@ -36,6 +43,12 @@ def obey(command, project, options):
     """Does what was asked for; returns whether all of it succeeded."""
     if command == "notebooks":
         return copies.write(project, options["langs"], tell)
+    if command == "handin":
+        return handin.handin(project, given=options.pop("set"), **options)
+    if command == "predict":
+        return handin.predict(project, *(options[name] for name in ("pictures", "edition", "profile", "set")))
+    if command == "check":
+        return trial.check(options["archive"], project.root)
     if command == "question":
         return build.question(project, given=options.pop("set"), **options)
     return build.site(project, **options) if command == "site" else build.report(project, **options)
