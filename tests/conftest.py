@@ -1,4 +1,4 @@
-"""Every test session has a store, a cache and pictures of its own; nothing is read from or left in the checkout."""
+"""A test session has a store, a cache and pictures of its own; nothing is read from or left in the checkout."""
 
 import os
 import signal
@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 # Where the tests run in the background (`nohup … &`) Ctrl-C is ignored, and so it would be in what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-_ROOM = tempfile.TemporaryDirectory(prefix="fer-tests-")
-os.environ["FER_RUNS"] = f"{_ROOM.name}/runs"
-os.environ["FER_CACHE"] = f"{_ROOM.name}/cache"
+if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share the room of the process that starts them
+    _ROOM = tempfile.TemporaryDirectory(prefix="fer-tests-")
+    os.environ["FER_RUNS"] = f"{_ROOM.name}/runs"
+    os.environ["FER_CACHE"] = f"{_ROOM.name}/cache"
+    os.environ["FER_TEST_ROOM"] = _ROOM.name
 os.environ.pop("FER_DATA", None)
 
 
@@ -22,9 +25,11 @@ def few_faces():
     """Path of an .npz with 420 drawn faces: enough for every class in every split, quick to train on."""
     from fer_utils import sample
 
-    faces = sample.draw(420, seed=1)
-    path = Path(_ROOM.name) / "few_faces.npz"
-    np.savez(path, images=faces.images, labels=faces.labels, split=faces.split)
+    path = Path(os.environ["FER_TEST_ROOM"], "few_faces.npz")
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            faces = sample.draw(420, seed=1)
+            np.savez(path, images=faces.images, labels=faces.labels, split=faces.split)
     return path
 
 
