@@ -80,24 +80,25 @@ def maximize(
     tv, l2 = (3.0 if dense else 0.2) if tv is None else tv, (1.0 if dense else 0.1) if l2 is None else l2
     if not dense:
         tv, l2 = (weight * _usual(model, layer) for weight in (tv, l2))
-    if spectrum is None:
-        start, picture = 0.01 * _noise((SIDE, SIDE), len(units), seed), tf.sigmoid
+    if spectrum is None:  # from even grey the first conv's filters would find no pattern: convs begin with strong noise
+        start, picture = (0.01 if dense else 1.0) * _noise((SIDE, SIDE), len(units), seed), tf.sigmoid
     else:
         start, picture = np.pi * _noise(spectrum.shape, len(units), seed), _from_phase(spectrum)
         tv = l2 = 0.0
-    unknown, adam, move = keras.Variable(start), keras.optimizers.Adam(0.1), _mover(shift, rotation, zoom, seed)
+    unknown, adam = keras.Variable(start), keras.optimizers.Adam(0.1)
     adam.build([unknown])
 
-    @tf.function
-    def step():
+    @tf.function(input_signature=[tf.TensorSpec((8,))], autograph=False)
+    def step(move):
         with tf.GradientTape() as tape:
-            images = picture(unknown.value)  # (1, 48, 48, units) in 0…1: units as channels, so that they move alike
+            images = picture(unknown.value)  # (units, 48, 48) in 0…1
             loss = tv * _variation(images) + l2 * tf.reduce_sum((images - 0.5) ** 2) / SIDE**2
-            loss -= tf.reduce_sum(score(_as_batch(move(images))))
+            moved = keras.ops.image.affine_transform(_as_batch(images), move, fill_mode="nearest")
+            loss -= tf.reduce_sum(score(moved))
         adam.apply(tape.gradient(loss, [unknown.value]), [unknown])
 
-    for _ in range(steps):
-        step()
+    for move in _moves(steps, shift, rotation, zoom, seed):
+        step(move)
     images = _as_batch(picture(unknown.value))
     return Maximized(images.numpy()[..., 0], score(images).numpy())
 
@@ -115,50 +116,45 @@ def mean_spectrum(images):
 
 
 def _noise(shape, count, seed):
-    """The same normal noise for every unit: (1, height, width, units)."""
-    noise = np.random.default_rng(seed).normal(size=(1, *shape, 1)).astype(np.float32)
-    return np.repeat(noise, count, axis=-1)
+    """The same normal noise for every unit: (units, height, width)."""
+    noise = np.random.default_rng(seed).normal(size=(1, *shape)).astype(np.float32)
+    return np.repeat(noise, count, axis=0)
 
 
 def _from_phase(spectrum):
-    """The function from phases (1, 48, 25, units) to pictures (1, 48, 48, units) of this spectrum, in 0…1."""
+    """The function from phases (units, 48, 25) to pictures (units, 48, 48) of this spectrum, in 0…1."""
     magnitude = tf.constant(spectrum)
 
     def picture(phase):
-        phase = tf.transpose(phase[0], [2, 0, 1])  # the transform works on the last two axes
         waves = tf.signal.irfft2d(tf.complex(magnitude * tf.cos(phase), magnitude * tf.sin(phase)), [SIDE, SIDE])
         mean, variance = tf.nn.moments(waves, axes=[1, 2], keepdims=True)
-        return tf.transpose(tf.sigmoid(1.5 * (waves - mean) / tf.sqrt(variance + 1e-6)), [1, 2, 0])[None]
+        return tf.sigmoid(1.5 * (waves - mean) / tf.sqrt(variance + 1e-6))
 
     return picture
 
 
-def _mover(shift, rotation, zoom, seed):
-    """Random small moves, drawn anew at each call; what a picture shows must survive them."""
-    edge = {"fill_mode": "nearest", "dtype": "float32"}
-    moves = [
-        layers.RandomTranslation(shift / SIDE, shift / SIDE, seed=seed, **edge) if shift else None,
-        layers.RandomRotation(rotation / 360, seed=seed + 1, **edge) if rotation else None,
-        layers.RandomZoom(zoom, seed=seed + 2, **edge) if zoom else None,
-    ]
+def _moves(steps, shift, rotation, zoom, seed):
+    """A small random move for each step, which what a picture shows must survive: affine maps (steps, 8)."""
+    draw = np.random.default_rng(seed + 1).uniform(-1, 1, (4, steps))
+    right, down, angle, larger = draw * np.array([[shift], [shift], [np.radians(rotation)], [zoom]])
+    a, b = (1 + larger) * np.cos(angle), (1 + larger) * np.sin(angle)
+    middle, zero = (SIDE - 1) / 2, np.zeros(steps)  # it turns about the middle: place (x, y) is read from …
+    x, y = middle * (1 - a + b) + right, middle * (1 - a - b) + down
+    return np.stack([a, -b, x, b, a, y, zero, zero], axis=1).astype(np.float32)  # … (ax − by + …, bx + ay + …)
 
-    def move(images):
-        for layer in filter(None, moves):
-            images = layer(images, training=True)
-        return images
 
-    return move
+DIFFERENCES = np.eye(SIDE - 1, SIDE, 1, dtype=np.float32) - np.eye(SIDE - 1, SIDE, dtype=np.float32)
 
 
 def _variation(images):
     """Total variation: sum of the differences between neighbours, by pixel; summed over the units."""
-    down, right = images[:, 1:] - images[:, :-1], images[:, :, 1:] - images[:, :, :-1]
+    down, right = tf.matmul(DIFFERENCES, images), tf.matmul(images, DIFFERENCES.T)  # slices have slow gradients
     return (tf.reduce_sum(tf.abs(down)) + tf.reduce_sum(tf.abs(right))) / SIDE**2
 
 
 def _as_batch(images):
-    """(1, 48, 48, units) in 0…1 -> (units, 48, 48, 1) grey levels 0…255, as the network takes them."""
-    return 255 * tf.transpose(images, [3, 1, 2, 0])
+    """(units, 48, 48) in 0…1 -> (units, 48, 48, 1) grey levels 0…255, as the network takes them."""
+    return 255 * images[..., None]
 
 
 # -- activations -------------------------------------------------------------------------------------------------------
@@ -182,39 +178,42 @@ def responses(model, layer, images, units=None, batch=256):
     """
     units = _check_units(model, layer, units)
     images = np.asarray(images).reshape(-1, *IMAGE_SHAPE)
-    places, starts = _places(model, layer), range(0, len(images), batch)
-    return np.concatenate([tf.gather(places(images[i : i + batch]), units, axis=-1).numpy() for i in starts])
+    places, starts = _places(model, layer, units), range(0, len(images), batch)
+    return np.concatenate([places(images[i : i + batch]).numpy() for i in starts])
 
 
 def _score(model, layer, units):
     """The function from pictures (units, 48, 48, 1) to (units,): each picture's activation of its own unit."""
-    places, own = _places(model, layer), tf.one_hot(units, countable(model)[layer])
-
-    def score(images):
-        maps = places(images)
-        return tf.einsum("nhwc,nc->n", maps, own) / (maps.shape[1] * maps.shape[2])
-
-    return score
+    places = _places(model, layer, units)
+    return lambda images: tf.linalg.diag_part(tf.reduce_mean(places(images), axis=(1, 2)))
 
 
-def _places(model, layer):
-    """The function from pictures to activations (n, height, width, all units), float32 whatever the precision."""
-    chosen = _layer(model, layer)
-    dense = _is_dense(chosen)
-    below = keras.Model(model.inputs[0], chosen.input if dense else chosen.output)
+def _places(model, layer, units):
+    """The function from pictures to activations (n, height, width, units), float32 whatever the precision."""
+    whole = _layer(model, layer)
+    below, few, dense = keras.Model(model.inputs[0], whole.input), _only(whole, units), _is_dense(whole)
 
     def places(images):
-        x = tf.cast(below(images, training=False), tf.float32)
-        if not dense:
-            return tf.nn.relu(x)  # changes nothing where the layer has a ReLU of its own
-        return (tf.matmul(x, chosen.kernel.value) + chosen.bias.value)[:, None, None]
+        x = tf.cast(few(below(images, training=False)), tf.float32)
+        return x[:, None, None] if dense else tf.nn.relu(x)  # changes nothing where the layer has a ReLU of its own
 
     return places
 
 
+def _only(layer, units):
+    """A copy of the layer with none but these units; of a dense layer, what comes before its ReLU."""
+    dense = _is_dense(layer)
+    settings = {"units": len(units), "activation": None, "dtype": "float32"} if dense else {"filters": len(units)}
+    few = type(layer).from_config(layer.get_config() | settings)
+    few.build(layer.input.shape)
+    few.set_weights([values[..., units] for values in layer.get_weights()])
+    return few
+
+
 def _usual(model, layer):
     """Mean activation of a conv layer on plain grey."""
-    return float(tf.reduce_mean(_places(model, layer)(tf.fill((1, *IMAGE_SHAPE), 127.5))))
+    every = range(countable(model)[layer])
+    return float(tf.reduce_mean(_places(model, layer, every)(tf.fill((1, *IMAGE_SHAPE), 127.5))))
 
 
 def _is_dense(layer):
@@ -253,7 +252,7 @@ def receptive_field(model, layer):
         Araujo, Norris & Sim (2019), Computing receptive fields of convolutional neural networks, Distill.
     """
     if _is_dense(_layer(model, layer)):
-        return Field(model.input.shape[1], model.input.shape[1], 0)
+        return Field(SIDE, SIDE, 0)
     size, stride, start = 1, 1, 0
     for step in model.layers[: model.layers.index(model.get_layer(layer)) + 1]:
         if isinstance(step, layers.Conv2D | layers.MaxPooling2D | layers.AveragePooling2D):
