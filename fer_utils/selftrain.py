@@ -41,7 +41,7 @@ BILINGUAL = {arm: f"{arm} {chinese}" if chinese != arm else arm for arm, chinese
 # How much there is to learn from, and for how long; the network and its optimiser are those of the preset.
 PROFILES = {
     "smoke": {"limit": 300, "portion": 80, "first_steps": 4, "steps": 2, "batch": 16},
-    "quick": {"limit": 1800, "portion": 240, "first_steps": 100, "steps": 20, "batch": 32},
+    "quick": {"limit": 1800, "portion": 240, "first_steps": 90, "steps": 18, "batch": 32},
     "full": {"limit": None, "portion": 1000, "first_steps": 1000, "steps": 150, "batch": 64},
 }
 
@@ -67,7 +67,8 @@ class SelfTraining(pydantic.BaseModel):
         threshold, share: how pseudo-labels are chosen, as in `select`.
         augmentation: of every training picture; strong: of FixMatch's pictures without labels, settings of `augment`.
         ratio: FixMatch's pictures without labels an update, for each one of the batch.
-        model, model_settings, normalisation, optimizer, learning_rate, precision, source: as in `runs.Run`.
+        normalisation: as in `models.normalise`, whose fixed mean and standard deviation serve `zscore`.
+        model, model_settings, optimizer, learning_rate, precision, source: as in `runs.Run`.
 
     Raises:
         ValueError: (pydantic's) for a setting that does not exist or has the wrong type.
