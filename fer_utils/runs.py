@@ -35,7 +35,83 @@ def store():
     return Path(os.environ.get("FER_RUNS") or KIT / "runs")
 
 
-class Run(pydantic.BaseModel):
+class Stored(pydantic.BaseModel):
+    """A training that is made once and kept: where it lies, and how it gets there whole or not at all.
+
+    A subclass lists its settings, fills in what was not given (`filled`), tells those that are special (`changed`),
+    loads its pictures (`dataset`), makes the results in a folder (`make`) and reads them (`finished`).
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", protected_namespaces=())
+
+    preset: str = "A"
+    profile: str = "quick"
+    seed: int = 0
+    source: str = "auto"
+    data: str = ""  # the fingerprint; filled in
+    code: str = ""  # hash of the training code; filled in
+    infra: exca.TaskInfra = exca.TaskInfra(version="1", mode="retry")
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def fill_in(cls, given):
+        filled = cls.filled({name: value for name, value in given.items() if value is not None})
+        infra = {"folder": store() / ".exca", "cluster": os.environ.get("CLUSTER") or None}
+        return filled | {"infra": infra | (filled.get("infra") or {})}
+
+    @property
+    def name(self):
+        """Readable folder name: what distinguishes the run, then exca's hash of all its settings."""
+        words = [f"{name}={value}" for name, value in self.changed().items()]
+        words = [self.preset, self.profile, *(word for word in words if len(word) < 30), f"s{self.seed}"]
+        return "-".join([*words, self.infra.uid().rsplit("-", 1)[-1]]).replace("/", "_").replace(" ", "")
+
+    @property
+    def folder(self):
+        return store() / self.name
+
+    def settings(self):
+        """The settings as a plain dict, as run.json keeps them."""
+        return self.model_dump(exclude={"infra", "source"})
+
+    def fit(self):
+        """The finished run: loaded if it is in the store, else trained (resuming what was interrupted)."""
+        if not (self.folder / "run.json").exists():
+            locks = store() / ".locks"
+            locks.mkdir(parents=True, exist_ok=True)
+            with FileLock(locks / self.name):  # two processes never train the same thing
+                if not (self.folder / "run.json").exists():
+                    self.forget()
+                    self.train()
+        run = self.finished(self.folder)
+        cite(run, self.changed())
+        return run
+
+    def forget(self):
+        """Makes exca forget an earlier failure, or a result whose folder was deleted since."""
+        if self.infra.status() in ("completed", "failed"):
+            self.infra.clear_job()
+
+    @infra.apply(exclude_from_cache_uid=("source",))
+    def train(self) -> str:
+        """Trains in `<name>.partial/` and renames it to `<name>/` when everything is written.
+
+        Raises:
+            RunError: where the folder cannot be written (disk full, no permission); what was trained so far is kept.
+        """
+        partial, dataset = Path(f"{self.folder}.partial"), self.dataset()
+        try:
+            self.make(dataset, partial)
+            if self.folder.exists():  # has no run.json: the remains of something damaged
+                shutil.rmtree(self.folder)
+            os.replace(partial, self.folder)
+        except OSError as error:
+            why = f"cannot write {partial} ({error.strerror or error})"
+            raise RunError(f"{why}: mend that and run again, it goes on where it was") from error
+        return self.name
+
+
+class Run(Stored):
     """The settings of one training. What is None or not given comes from the preset and the profile (`presets.py`).
 
     Args:
@@ -60,11 +136,6 @@ class Run(pydantic.BaseModel):
         ValueError: (pydantic's) for a setting that does not exist or has the wrong type.
     """
 
-    model_config = pydantic.ConfigDict(extra="forbid", protected_namespaces=())
-
-    preset: str = "A"
-    profile: str = "quick"
-    seed: int = 0
     model: str
     model_settings: dict = {}
     normalisation: str
@@ -82,74 +153,28 @@ class Run(pydantic.BaseModel):
     keep: str = pydantic.Field("best", pattern="^(best|last)$")
     limit: int | None
     precision: str = pydantic.Field("auto", pattern="^(auto|float32|mixed_bfloat16)$")
-    source: str = "auto"
-    data: str = ""  # the fingerprint; filled in
-    code: str = ""  # hash of the training code; filled in
-    infra: exca.TaskInfra = exca.TaskInfra(version="1", mode="retry")
 
-    @pydantic.model_validator(mode="before")
     @classmethod
-    def fill_in(cls, given):
-        given = {name: value for name, value in given.items() if value is not None}  # None: as the preset says
-        filled = presets.settings(given.get("preset", "A"), given.get("profile", "quick")) | given
-        filled.setdefault("data", data.fingerprint(filled.get("source", "auto")))
-        filled.setdefault("code", code_hash(filled["model"]))
-        infra = {"folder": store() / ".exca", "cluster": os.environ.get("CLUSTER") or None}
-        filled["infra"] = infra | (filled.get("infra") or {})
-        return filled
+    def filled(cls, given):
+        settings = presets.settings(given.get("preset", "A"), given.get("profile", "quick")) | given
+        settings.setdefault("data", data.fingerprint(settings.get("source", "auto")))
+        settings.setdefault("code", code_hash(settings["model"]))
+        return settings
 
-    @property
-    def name(self):
-        """Readable folder name: what distinguishes the run, then exca's hash of all its settings."""
-        words = [f"{key}={value}" for key, value in changed(self.settings()).items()]
-        words = [self.preset, self.profile, *(word for word in words if len(word) < 30), f"s{self.seed}"]
-        return "-".join([*words, self.infra.uid().rsplit("-", 1)[-1]]).replace("/", "_").replace(" ", "")
+    def changed(self):
+        """Those settings, by name, that are not what the preset and the profile say."""
+        return changed(self.settings())
 
-    @property
-    def folder(self):
-        return store() / self.name
+    def finished(self, folder):
+        return Finished(folder)
 
-    def settings(self):
-        """The settings as a plain dict, as run.json keeps them."""
-        return self.model_dump(exclude={"infra", "source"})
+    def dataset(self):
+        return data.load(self.source)
 
-    def fit(self):
-        """The finished run: loaded if it is in the store, else trained (resuming what was interrupted)."""
-        if not (self.folder / "run.json").exists():
-            locks = store() / ".locks"
-            locks.mkdir(parents=True, exist_ok=True)
-            with FileLock(locks / self.name):  # two processes never train the same thing
-                if not (self.folder / "run.json").exists():
-                    self.forget()
-                    self.train()
-        run = Finished(self.folder)
-        cite(run)
-        return run
-
-    def forget(self):
-        """Makes exca forget an earlier failure, or a result whose folder was deleted since."""
-        if self.infra.status() in ("completed", "failed"):
-            self.infra.clear_job()
-
-    @infra.apply(exclude_from_cache_uid=("source",))
-    def train(self) -> str:
-        """Trains in `<name>.partial/` and renames it to `<name>/` when everything is written.
-
-        Raises:
-            RunError: where the folder cannot be written (disk full, no permission); what was trained so far is kept.
-        """
+    def make(self, dataset, folder):
         from fer_utils import training  # imports TensorFlow: only when there is something to train
 
-        partial, dataset = Path(f"{self.folder}.partial"), data.load(self.source)
-        try:
-            training.train(self.settings(), dataset, partial)
-            if self.folder.exists():  # has no run.json: the remains of something damaged
-                shutil.rmtree(self.folder)
-            os.replace(partial, self.folder)
-        except OSError as error:
-            why = f"cannot write {partial} ({error.strerror or error})"
-            raise RunError(f"{why}: mend that and run again, it goes on where it was") from error
-        return self.name
+        training.train(self.settings(), dataset, folder)
 
 
 def changed(settings):
@@ -160,17 +185,17 @@ def changed(settings):
     return {name: value for name, value in settings.items() if name not in told and value != usual.get(name)}
 
 
-def cite(run):
+def cite(run, told=None):
     """Notes that what is shown rests on this run: a line of JSON in the file `$FER_CITED`, if somebody asks for it.
 
-    The report asks, and lists the settings of every run behind its numbers. `Run.fit` cites by itself.
+    The report asks, and lists the settings of every run behind its numbers. `fit` cites by itself.
 
     Args:
-        run: Finished.
+        run: Finished. told: its settings that are worth telling; None: those that are not its preset's.
     """
     if path := os.environ.get("FER_CITED"):
         facts = {name: value for name, value in run.info.items() if name != "layers"}
-        record = {"name": run.folder.name, "changed": changed(run.info["settings"]), **facts}
+        record = {"name": run.folder.name, "changed": changed(run.info["settings"]) if told is None else told, **facts}
         with open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
@@ -279,13 +304,18 @@ def finished():
 # -- the training code -------------------------------------------------------------------------------------------------
 
 
-def code_hash(builder):
-    """Hash of the code a training runs: training.py, augment.py, and of models.py what the builder uses.
+def code_hash(builder, modules=("training", "augment"), functions=()):
+    """Hash of the code a training runs: whole modules, and of models.py what the builder uses.
 
     Comments, docstrings and other networks do not count, so a finished run outlives them.
+
+    Args:
+        functions: pairs (module, function) that count too, with what they use of their module.
     """
-    text = "".join(ast.dump(node) for name in ("training", "augment") for node in _definitions(name).values())
-    return hashlib.sha256((text + _reached(builder, _definitions("models"))).encode()).hexdigest()[:12]
+    text = "".join(ast.dump(node) for name in modules for node in _definitions(name).values())
+    for module, function in [("models", builder), *functions]:
+        text += _reached(function, _definitions(module))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _definitions(module):

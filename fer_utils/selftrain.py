@@ -4,13 +4,6 @@
 are the arms, the rule by which they choose pseudo-labels, and how good these are; `fewlabels` is the training.
 """
 
-import ast
-import hashlib
-import os
-import shutil
-from pathlib import Path
-
-import exca
 import numpy as np
 import pydantic
 
@@ -50,7 +43,7 @@ WEAK = {"shift": 0.05, "flip": True}
 STRONG = {"shift": 0.12, "rotation": 20.0, "zoom": 0.15, "shear": 10.0, "flip": True, "noise": 0.08, "cutout": 16}
 
 
-class SelfTraining(pydantic.BaseModel):
+class SelfTraining(runs.Stored):
     """The settings of one arm. What is None or not given comes from the preset, PROFILES and ARMS.
 
     The training pictures are shuffled and cut into portions; only the first keeps its labels. After every round of
@@ -74,11 +67,7 @@ class SelfTraining(pydantic.BaseModel):
         ValueError: (pydantic's) for a setting that does not exist or has the wrong type.
     """
 
-    model_config = pydantic.ConfigDict(extra="forbid", protected_namespaces=())
-
     preset: str = "small"
-    profile: str = "quick"
-    seed: int = 0
     arm: str = "keep all"
     labels: int = pydantic.Field(gt=0)
     portion: int = pydantic.Field(gt=0)
@@ -97,50 +86,38 @@ class SelfTraining(pydantic.BaseModel):
     optimizer: str
     learning_rate: float
     precision: str = pydantic.Field("auto", pattern="^(auto|float32|mixed_bfloat16)$")
-    source: str = "auto"
-    data: str = ""  # the fingerprint; filled in
-    code: str = ""  # hash of the training code; filled in
-    infra: exca.TaskInfra = exca.TaskInfra(version="1", mode="retry")
 
-    @pydantic.model_validator(mode="before")
     @classmethod
-    def fill_in(cls, given):
-        given = {name: value for name, value in given.items() if value is not None}
+    def filled(cls, given):
         profile, arm = given.get("profile", "quick"), given.get("arm", "keep all")
         if arm not in ARMS:
             raise ValueError(f"{arm!r} is not one of: {', '.join(ARMS)}")
         preset = presets.settings(given.get("preset", "small"), profile)
         kept = ("model", "model_settings", "optimizer", "learning_rate")
-        filled = {name: preset[name] for name in kept if name in preset} | PROFILES[profile] | ARMS[arm] | given
-        filled.setdefault("labels", filled["portion"])
-        filled.setdefault("data", data.fingerprint(filled.get("source", "auto"), VAL_SHARE))
-        filled.setdefault("code", code_hash(filled["model"]))
-        infra = {"folder": runs.store() / ".exca", "cluster": os.environ.get("CLUSTER") or None}
-        filled["infra"] = infra | (filled.get("infra") or {})
-        return filled
+        settings = {name: preset[name] for name in kept if name in preset} | PROFILES[profile] | ARMS[arm] | given
+        settings.setdefault("labels", settings["portion"])
+        settings.setdefault("data", data.fingerprint(settings.get("source", "auto"), VAL_SHARE))
+        settings.setdefault("code", code_hash(settings["model"]))
+        return settings
 
-    @property
-    def name(self):
-        words = ["selftrain", self.profile, self.arm.replace(" ", "_"), f"labels={self.labels}", f"s{self.seed}"]
-        return "-".join([*words, self.infra.uid().rsplit("-", 1)[-1]])
+    def changed(self):
+        """The arm, and those settings that are not what the preset, the profile and the arm say."""
+        usual = {name: field.default for name, field in type(self).model_fields.items()}
+        usual |= self.filled({"preset": self.preset, "profile": self.profile, "arm": self.arm, "data": "", "code": ""})
+        told = ("preset", "profile", "seed", "arm", "data", "code")
+        special = {name: value for name, value in self.settings().items() if name not in told and value != usual[name]}
+        return {"arm": self.arm} | special
 
-    folder, settings, forget = runs.Run.folder, runs.Run.settings, runs.Run.forget  # the same store, the same rules
+    def dataset(self):
+        return data.load(self.source, VAL_SHARE)
 
-    def fit(self):
-        """The finished arm: loaded if it is in the store, else trained (going on after the last finished round)."""
-        return Trained(runs.Run.fit(self).folder)
-
-    @infra.apply(exclude_from_cache_uid=("source",))
-    def train(self) -> str:
-        """Trains in `<name>.partial/` and renames it to `<name>/` when everything is written."""
+    def make(self, dataset, folder):
         from fer_utils import fewlabels  # imports TensorFlow: only when there is something to train
 
-        partial = Path(f"{self.folder}.partial")
-        fewlabels.train(self.settings(), data.load(self.source, VAL_SHARE), partial)
-        if self.folder.exists():  # has no run.json: the remains of something damaged
-            shutil.rmtree(self.folder)
-        os.replace(partial, self.folder)
-        return self.name
+        fewlabels.train(self.settings(), dataset, folder)
+
+    def finished(self, folder):
+        return Trained(folder)
 
 
 class Trained(runs.Finished):
@@ -161,10 +138,8 @@ class Trained(runs.Finished):
 
 def code_hash(builder):
     """Hash of the code that an arm runs, as `runs.code_hash`."""
-    text = "".join(ast.dump(node) for node in runs._definitions("fewlabels").values())
-    own = runs._definitions("selftrain")
-    text += "".join(runs._reached(name, own) for name in ("cut", "arrivals", "select"))
-    return hashlib.sha256((runs.code_hash(builder) + text).encode()).hexdigest()[:12]
+    own = [("selftrain", name) for name in ("cut", "arrivals", "select")]
+    return runs.code_hash(builder, ("training", "augment", "fewlabels"), own)
 
 
 # -- which pictures, and which pseudo-labels ---------------------------------------------------------------------------

@@ -66,7 +66,8 @@ def test_activations_rise_and_are_those_of_the_pictures(layer, maco):
     found = maximize.maximize(model, layer, spectrum=spectrum, steps=25)
     again = maximize.responses(model, layer, found.images).mean(axis=(1, 2))
     np.testing.assert_allclose(found.activations, np.diag(again), rtol=1e-4, atol=1e-5)
-    assert (found.activations > start.activations)[start.activations != 0].all()  # 0: a filter that is silent
+    awake = np.abs(start.activations) > 0.01 * np.abs(start.activations).max()  # the others are silent filters
+    assert awake.sum() >= 2 and (found.activations > start.activations)[awake].all()
 
 
 def test_a_unit_alone_gives_the_same_picture_as_among_others_and_the_seed_decides():

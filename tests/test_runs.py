@@ -117,7 +117,7 @@ def test_bad_settings_are_refused_before_anything_is_made(asked, words, on_few_f
 
 
 def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(on_few_faces, store, tmp_path, monkeypatch):
-    killed = fit_elsewhere("A", passes=3)
+    killed = fit_elsewhere("A", passes=2)
     history = lambda: next(store.glob("A-*.partial/history.csv"), None)  # noqa: E731
     deadline = time.monotonic() + 120
     while not (history() and len(history().read_text().splitlines()) >= 2) and time.monotonic() < deadline:
@@ -125,11 +125,11 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(on_few_faces, store,
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     assert finished(store)[0].endswith(".partial"), "the process had ended before it could be killed"
-    resumed = runs.Run(preset="A", profile="smoke", passes=3, batch=30).fit()
+    resumed = runs.Run(preset="A", profile="smoke", passes=2, batch=30).fit()
     assert finished(store) == [resumed.folder.name]
     assert not list(resumed.folder.glob("*.h5"))
     monkeypatch.setenv("FER_RUNS", str(tmp_path / "undisturbed"))
-    undisturbed = runs.Run(preset="A", profile="smoke", passes=3, batch=30).fit()
+    undisturbed = runs.Run(preset="A", profile="smoke", passes=2, batch=30).fit()
     columns = ["pass", "loss", "accuracy", "val_loss", "val_accuracy"]
     pd.testing.assert_frame_equal(resumed.history[columns], undisturbed.history[columns])
     assert weights(resumed) == weights(undisturbed)

@@ -253,7 +253,7 @@ def test_stopped_in_a_round_it_ends_as_if_it_had_not_been(arm, learned, on_few_f
     monkeypatch.setattr(fewlabels, "fit_round", stops)
     with pytest.raises(KeyboardInterrupt):
         run.fit()
-    assert [path.name for path in store.glob("self*")] == [f"{run.name}.partial"]
+    assert [path.name for path in store.glob("small*")] == [f"{run.name}.partial"]
     resumed = run.fit()
     assert len(rounds) == 4  # the third one again, not those before
     assert sorted(path.name for path in resumed.folder.iterdir()) == [
