@@ -15,6 +15,7 @@ build        the whole way, for `report`, `question` and `site`
 typst/       the nbconvert exporters and the look of the PDF
 site/        the same as HTML pages
 tex.lua      what TeX needs before pandoc reads it, in both
+elements.lua what both do alike with tables and call-outs
 
 `python -m fer_report --help` says how to call it. Importing the package imports none of them.
 """

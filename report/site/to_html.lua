@@ -2,7 +2,8 @@
 -- Every text passes through pandoc's document model, whose writer escapes it: no raw HTML comes out at the other end, no
 -- attribute that a text brought along, and no address but those that `link` and `picture` let through.
 
-local tex = dofile(pandoc.path.join { pandoc.path.directory(arg[0]), '..', 'tex.lua' })
+local shared = pandoc.path.join { pandoc.path.directory(arg[0]), '..' }
+local tex, elements = dofile(pandoc.path.join { shared, 'tex.lua' }), dofile(pandoc.path.join { shared, 'elements.lua' })
 local task = pandoc.json.decode(io.read 'a', false)
 local answer = { texts = pandoc.List {}, sections = pandoc.List {}, warnings = pandoc.List {} }
 local cell           -- the cell that is being read: warnings name it
@@ -39,25 +40,8 @@ local function bare(element)
   element.attr = pandoc.Attr()
   return element
 end
-local function bare_table(t)
-  local function rows(list)
-    for _, row in ipairs(list) do
-      bare(row)
-      for _, c in ipairs(row.cells) do bare(c) end
-    end
-  end
-  bare(t.head); bare(t.foot); rows(t.head.rows); rows(t.foot.rows)
-  for _, body in ipairs(t.bodies) do bare(body); rows(body.head); rows(body.body) end
-  return bare(t)
-end
-local function division(div)  -- `> [!NOTE]` becomes a quote that begins with its name
-  local first = div.content[1]
-  if first and first.t == 'Div' and first.classes[1] == 'title' then
-    first = pandoc.Para { pandoc.Strong(pandoc.utils.blocks_to_inlines(first.content)) }
-    return pandoc.BlockQuote { first, table.unpack(div.content, 2) }
-  end
-  return bare(div)
-end
+local function bare_table(t) return elements.each_of_table(t, bare) end
+local function division(div) return elements.callout(div) or bare(div) end
 local function note(n)  -- a page has no foot: what stands there in print comes in brackets
   local inside = pandoc.utils.blocks_to_inlines(n.content)
   return { pandoc.Str ' (', pandoc.Span(inside), pandoc.Str ')' }

@@ -2,7 +2,8 @@
 -- Metadata from markdown.py: `nonce` (marks where a piece begins), `prefix` (of every label), `figures` (names that exist),
 -- `works` (addresses and their keys in the bibliography).
 
-local tex = dofile(pandoc.path.join { pandoc.path.directory(PANDOC_SCRIPT_FILE), '..', 'tex.lua' })
+local shared = pandoc.path.join { pandoc.path.directory(PANDOC_SCRIPT_FILE), '..' }
+local tex, elements = dofile(pandoc.path.join { shared, 'tex.lua' }), dofile(pandoc.path.join { shared, 'elements.lua' })
 local nonce, prefix, figures, works = '', '', {}, {}
 local piece = '0'          -- the piece of the notebook that is being read: warnings name it
 local macros = ''          -- \newcommand in any cell holds in the whole notebook, as in Jupyter
@@ -72,30 +73,13 @@ local function is_number_column(t, column)
   return seen
 end
 local function disarm_table(t)
-  local function rows(list)
-    for _, row in ipairs(list) do
-      disarm(row)
-      for _, cell in ipairs(row.cells) do disarm(cell) end
-    end
-  end
   for i, column in ipairs(t.colspecs) do
     if column[1] == 'AlignDefault' then column[1] = is_number_column(t, i) and 'AlignRight' or 'AlignLeft' end
     t.colspecs[i] = column
   end
-  for _, part in ipairs { t, t.head, t.foot } do disarm(part) end
-  rows(t.head.rows); rows(t.foot.rows)
-  for _, body in ipairs(t.bodies) do disarm(body); rows(body.head); rows(body.body) end
-  return t
+  return elements.each_of_table(t, disarm)
 end
-
-local function division(div)  -- `> [!NOTE]` becomes a quote that begins with its name
-  local first = div.content[1]
-  if first and first.t == 'Div' and first.classes[1] == 'title' then
-    first = pandoc.Para { pandoc.Strong(pandoc.utils.blocks_to_inlines(first.content)) }
-    return pandoc.BlockQuote { first, table.unpack(div.content, 2) }
-  end
-  return disarm(div)
-end
+local function division(div) return elements.callout(div) or disarm(div) end
 
 -- Mathematics -------------------------------------------------------------------------------------------------------
 local function collect_macros(math) macros = macros .. tex.macros(math.text) end
