@@ -5,6 +5,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from fer_utils.labels import BILINGUAL
+from fer_utils.plots.classes import share_bars
 from fer_utils.plots.style import ARMS, INK, QUIET, TRAIN, VALIDATION, new_figure
 
 
@@ -69,20 +70,7 @@ def class_shares(shares):
     Args:
         shares: dict of arm -> (7,) shares that sum to 1.
     """
-    figure = new_figure(2.6)
-    axis = figure.subplots()
-    height = 0.8 / len(shares)
-    for number, ((arm, values), color) in enumerate(zip(shares.items(), ARMS, strict=False)):
-        places = np.arange(len(BILINGUAL)) + (number - (len(shares) - 1) / 2) * height
-        axis.barh(places, values, height=0.85 * height, color=color, label=arm)
-        for place, value in zip(places, values, strict=True):
-            axis.text(value, place, f" {value:.1%}", va="center", fontsize=6)
-    axis.set(yticks=range(len(BILINGUAL)), yticklabels=BILINGUAL, xlabel="share of the training")
-    axis.invert_yaxis()
-    axis.tick_params(axis="y", length=0)
-    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.legend(loc="upper right")
-    return figure
+    return share_bars(shares, of="training", height=2.6, legend="upper right", written=True)
 
 
 def scores(panels):

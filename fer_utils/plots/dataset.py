@@ -1,10 +1,9 @@
 """The data themselves: how many of each class, mean faces, copies side by side, and people's votes."""
 
 import numpy as np
-from matplotlib.ticker import PercentFormatter
 
-from fer_utils.labels import BILINGUAL
-from fer_utils.plots.style import ARMS, WIDTH, close_up, frame, new_figure, row_label, row_name, show
+from fer_utils.plots.classes import share_bars, share_map
+from fer_utils.plots.style import WIDTH, close_up, frame, new_figure, row_label, row_name, show
 
 
 def class_counts(counts):
@@ -13,19 +12,8 @@ def class_counts(counts):
     Args:
         counts: dict of split -> (7,) ints.
     """
-    figure = new_figure(2.5)
-    axis = figure.subplots()
-    height = 0.84 / len(counts)
-    for number, ((split, values), color) in enumerate(zip(counts.items(), ARMS, strict=False)):
-        places = np.arange(len(BILINGUAL)) + (number - (len(counts) - 1) / 2) * height
-        name = f"{split} (n = {values.sum():,})"
-        axis.barh(places, values / values.sum(), height=0.85 * height, color=color, label=name)
-    axis.set(yticks=range(len(BILINGUAL)), yticklabels=BILINGUAL, xlabel="share of the split")
-    axis.invert_yaxis()
-    axis.tick_params(axis="y", length=0)
-    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.legend(loc="lower right")
-    return figure
+    shares = {f"{split} (n = {values.sum():,})": values / values.sum() for split, values in counts.items()}
+    return share_bars(shares, of="split", height=2.5, legend="lower right")
 
 
 def mean_faces(means, overall, titles):
@@ -79,27 +67,8 @@ def vote_shares(counts, answers):
     Args:
         counts: (7, answers) ints, row the label, column the most frequent answer. answers: names of the columns.
     """
-    import seaborn
-
-    totals = counts.sum(axis=1)
-    shares = counts / totals.clip(1)[:, None]
     figure = new_figure(3.2)
     axis = figure.subplots()
-    seaborn.heatmap(
-        shares,
-        ax=axis,
-        annot=np.vectorize("{:.0%}".format)(shares),
-        fmt="",
-        cmap="Blues",
-        vmin=0,
-        vmax=1,
-        linewidths=0.8,
-        annot_kws={"fontsize": 6.5},
-        cbar_kws={"label": "share of the label", "shrink": 0.9, "format": PercentFormatter(1, decimals=0)},
-        xticklabels=answers,
-        yticklabels=[f"{name}  (n = {n:,})" for name, n in zip(BILINGUAL, totals, strict=True)],
-    )
+    share_map(axis, counts, lambda share, count: f"{share:.0%}", answers, row="label")
     axis.set(xlabel="the most frequent answer 最多人的答案", ylabel="label 標籤")
-    axis.tick_params(length=0)
-    axis.set_xticks(axis.get_xticks(), axis.get_xticklabels(), rotation=30, ha="right", rotation_mode="anchor")
     return figure

@@ -2,9 +2,9 @@
 
 import numpy as np
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import PercentFormatter
 
 from fer_utils.labels import BILINGUAL
+from fer_utils.plots.classes import share_map
 from fer_utils.plots.style import INK, TRAIN, VALIDATION, WIDTH, close_up, new_figure, show
 
 BAR = "#B8B8B8"  # classes that are neither the truth nor the answer
@@ -17,32 +17,12 @@ def confusion(counts, framed=()):
         counts: (7, 7) ints, row the true class, column the predicted one.
         framed: cells (true class, predicted class) that get a frame.
     """
-    import seaborn
-
-    shares = np.divide(counts, counts.sum(axis=1, keepdims=True).clip(1))
-    words = np.array([[f"{s:.0%}\n{c}" for s, c in zip(*row, strict=True)] for row in zip(shares, counts, strict=True)])
     figure = new_figure(4.0)
     axis = figure.subplots()
-    seaborn.heatmap(
-        shares,
-        ax=axis,
-        annot=words,
-        fmt="",
-        cmap="Blues",
-        vmin=0,
-        vmax=1,
-        square=True,
-        linewidths=0.8,
-        annot_kws={"fontsize": 6.5},
-        cbar_kws={"label": "share of the true class", "shrink": 0.75, "format": PercentFormatter(1, decimals=0)},
-        xticklabels=BILINGUAL,
-        yticklabels=[f"{name}  (n = {n})" for name, n in zip(BILINGUAL, counts.sum(axis=1), strict=True)],
-    )
+    share_map(axis, counts, "{:.0%}\n{}".format, BILINGUAL, row="true class", square=True)
     for true, predicted in framed:
         axis.add_patch(Rectangle((predicted, true), 1, 1, fill=False, edgecolor=TRAIN, lw=1.2, clip_on=False))
     axis.set(xlabel="predicted 預測", ylabel="true 真實")
-    axis.tick_params(length=0)
-    axis.set_xticks(axis.get_xticks(), axis.get_xticklabels(), rotation=30, ha="right", rotation_mode="anchor")
     return figure
 
 
