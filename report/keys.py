@@ -45,7 +45,7 @@ def ingredients(notebook, parameters, root, data, votes=""):
         "modules": {name: sha(text) for name, text in sorted(reached_modules(code, root).items())},
         "data": data,
         "versions": versions(),
-        **({"runs": finished_runs(root)} if reads_runs(notebook) else {}),
+        **({"runs": [folder.name for folder in finished_runs(root)]} if reads_runs(notebook) else {}),
         **({"votes": votes} if _calls(notebook, "audit.votes(") else {}),
     }
 
@@ -60,9 +60,9 @@ def _calls(notebook, name):
 
 
 def finished_runs(root):
-    """Names of the finished trainings in the run store; each holds the hash of all its settings."""
+    """Folders of the finished trainings in the run store; each name holds the hash of all the run's settings."""
     store = Path(os.environ.get("FER_RUNS") or root / "runs")
-    return sorted(path.parent.name for path in store.glob("*/run.json"))
+    return [record.parent for record in sorted(store.glob("*/run.json"))]
 
 
 def canonical(value):

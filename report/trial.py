@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from .execute import tell
+from .keys import finished_runs
 
 LIMIT = 600  # seconds that hw3_test.sh may take …
 ALL_PICTURES = 7178  # … for the pictures of the course's test.csv
@@ -271,5 +272,5 @@ def read_prediction(path):
 
 def run_in_store(record, root):
     """The folder of the run whose run.json this is, or None."""
-    store = Path(os.environ.get("FER_RUNS") or root / "runs")
-    return next((p.parent for p in sorted(store.glob("*/run.json")) if p.read_bytes() == record.read_bytes()), None)
+    wanted = record.read_bytes()
+    return next((folder for folder in finished_runs(root) if (folder / "run.json").read_bytes() == wanted), None)
