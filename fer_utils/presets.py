@@ -134,6 +134,39 @@ PRESETS = {
         "passes": 30,
         "quick": {"passes": 8},
     },
+    # The best accuracy for the time on two cores (bench/fast.md tells what was tried).
+    "fast": {
+        "model": "cnn_fast",
+        "normalisation": "zscore",
+        "augmentation": {"flip": True, "shift": 0.08, "rotation": 10.0, "zoom": 0.1},
+        "optimizer": "adamw",
+        "learning_rate": 3e-3,
+        "weight_decay": 0.02,
+        "schedule": "triangle",
+        "label_smoothing": 0.1,
+        "tta": "flip",
+        "keep": "last",
+        "batch": 128,
+        "passes": 30,
+        "quick": {"passes": 8, "batch": 32},
+    },
+    # A student of 102,000 parameters that learns from trained networks.
+    "tiny": {
+        "model": "cnn_fast",
+        "model_settings": {"widths": [16, 24, 32, 48], "dropout": 0.0},
+        "normalisation": "zscore",
+        "augmentation": {"flip": True, "shift": 0.08, "rotation": 10.0, "zoom": 0.1},
+        "optimizer": "adamw",
+        "learning_rate": 4e-3,
+        "weight_decay": 0.005,
+        "schedule": "triangle",
+        "teachers": [{"preset": "fast"}],
+        "tta": "flip",
+        "keep": "last",
+        "batch": 128,
+        "passes": 40,
+        "quick": {"passes": 8, "batch": 32},
+    },
 }
 
 # What a profile changes in every preset. `limit`: how many training pictures are used, None for all of them.

@@ -121,6 +121,10 @@ class Run(Stored):
         normalisation: `none`, `scale`, `zscore` or `picture`.
         augmentation: settings of `augment.augment`; {} for none.
         optimizer, learning_rate, batch, passes: as usual; a pass is one sweep over the training pictures.
+        schedule: `constant`, or `triangle`: the rate rises over the first fifth of all steps and then falls to 0.
+        weight_decay: share of the learning rate by which each step shrinks the weights (`adamw` alone).
+        sizes: sides in pixels that the training pictures are shrunk to, each for an equal part of the passes (the
+            model must take any size: `cnn_fast`); [] leaves them as they are.
         patience: stop after so many passes without better validation accuracy; None: never.
         rounds: how often the passes are repeated, each round going on from where the last one stopped.
         imbalance: `none`, `resample` (each class equally often in a pass) or `weight` (equally heavy in the loss).
@@ -129,6 +133,8 @@ class Run(Stored):
         tta: test-time augmentation, `none`, `flip` or `flip+shift`.
         keep: `best` weights by validation accuracy, or those of the `last` pass.
         limit: use only so many training pictures; None: all.
+        teachers: settings of other runs; their mean answer to each training picture becomes part of its target.
+        teaching: that part; the rest is the label (Hinton, Vinyals & Dean 2015, arXiv:1503.02531).
         precision: `auto`, `float32` or `mixed_bfloat16`.
         source: where the pictures are (`data.load`).
 
@@ -144,6 +150,9 @@ class Run(Stored):
     learning_rate: float
     batch: int = pydantic.Field(gt=0)
     passes: int = pydantic.Field(gt=0)
+    schedule: str = pydantic.Field("constant", pattern="^(constant|triangle)$")
+    weight_decay: float = pydantic.Field(0.0, ge=0)
+    sizes: list[int] = []
     patience: int | None = None
     rounds: int = pydantic.Field(1, gt=0)
     imbalance: str = pydantic.Field("none", pattern="^(none|resample|weight)$")
@@ -152,13 +161,17 @@ class Run(Stored):
     tta: str = pydantic.Field("none", pattern=r"^(none|flip|flip\+shift)$")
     keep: str = pydantic.Field("best", pattern="^(best|last)$")
     limit: int | None
+    teachers: list[dict] = []
+    teaching: float = pydantic.Field(0.9, ge=0, le=1)
     precision: str = pydantic.Field("auto", pattern="^(auto|float32|mixed_bfloat16)$")
 
     @classmethod
     def filled(cls, given):
         settings = presets.settings(given.get("preset", "A"), given.get("profile", "quick")) | given
         settings.setdefault("data", data.fingerprint(settings.get("source", "auto")))
-        settings.setdefault("code", code_hash(settings["model"]))
+        if "code" not in settings:
+            taught_by = [teacher.name for teacher in taught(settings)]  # another teacher makes another student
+            settings["code"] = "+".join([code_hash(settings["model"]), *taught_by])
         return settings
 
     def changed(self):
@@ -174,7 +187,14 @@ class Run(Stored):
     def make(self, dataset, folder):
         from fer_utils import training  # imports TensorFlow: only when there is something to train
 
-        training.train(self.settings(), dataset, folder)
+        teachers = [run.model() for run in fit_all(taught(self.settings() | {"source": self.source}))]
+        training.train(self.settings(), dataset, folder, teachers)
+
+
+def taught(settings):
+    """The runs that teach a run of these settings: of the same profile and pictures, unless they say otherwise."""
+    common = {name: settings[name] for name in ("profile", "source") if name in settings}
+    return [Run(**common | teacher) for teacher in settings.get("teachers", [])]
 
 
 def changed(settings):

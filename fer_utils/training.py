@@ -30,16 +30,22 @@ from tqdm import tqdm
 from fer_utils import augment, evaluation, models
 from fer_utils.labels import CLASSES
 
-OPTIMIZERS = {"adam": keras.optimizers.Adam, "adadelta": keras.optimizers.Adadelta, "sgd": keras.optimizers.SGD}
+OPTIMIZERS = {
+    "adam": keras.optimizers.Adam,
+    "adamw": keras.optimizers.AdamW,
+    "adadelta": keras.optimizers.Adadelta,
+    "sgd": keras.optimizers.SGD,
+}
 
 
-def train(settings, dataset, folder):
+def train(settings, dataset, folder, teachers=()):
     """Trains one network and writes its results into `folder`.
 
     Args:
         settings: the fields of `runs.Run`, as a dict.
         dataset: `data.Dataset`; only its `train` and `val` pictures are looked at before the training has ended.
         folder: Path; may hold the state of an interrupted training of the same settings, which is then continued.
+        teachers: models whose mean answer to a picture becomes part of its target.
     """
     folder.mkdir(parents=True, exist_ok=True)
     images, labels = training_part(dataset, settings["limit"])
@@ -47,9 +53,11 @@ def train(settings, dataset, folder):
         model = prepare(settings, images)
         resume(model, folder, steps=math.ceil(len(images) / settings["batch"]))
         while ahead := next_passes(read_history(folder), settings):
-            fit(model, settings, images, labels, dataset.part("val"), folder, *ahead)
+            fit(model, settings, images, labels, dataset.part("val"), folder, teachers, *ahead)
         if settings["keep"] == "best":
             model.load_weights(folder / "best.weights.h5")
+        if settings["sizes"]:
+            model = of_one_size(model, settings, images)
         finish(model, settings, dataset, folder, policy, used=len(images))
 
 
@@ -70,17 +78,59 @@ def training_part(dataset, limit):
 def prepare(settings, images):
     """The compiled model with its first weights, all of them drawn from the run's seed."""
     keras.utils.set_random_seed(settings["seed"])
-    extra = {"normalisation": settings["normalisation"]}
-    if settings["normalisation"] == "zscore":
-        extra |= {"mean": float(images.mean()), "sd": float(images.std())}
-    model = models.build(settings["model"], **settings["model_settings"], **extra)
-    average = {"use_ema": True, "ema_momentum": settings["ema"]} if settings["ema"] else {}
+    model = build(settings, images, **({"side": None} if settings["sizes"] else {}))
     model.compile(
-        optimizer=OPTIMIZERS[settings["optimizer"]](settings["learning_rate"], **average),
+        optimizer=optimizer(settings, steps=math.ceil(len(images) / settings["batch"])),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings["label_smoothing"]),
         metrics=["accuracy"],
     )
     return model
+
+
+def build(settings, images, **extra):
+    """The run's network; where it standardises grey levels, by these pictures' mean and deviation."""
+    extra |= {"normalisation": settings["normalisation"]}
+    if settings["normalisation"] == "zscore":
+        extra |= {"mean": float(images.mean()), "sd": float(images.std())}
+    return models.build(settings["model"], **settings["model_settings"], **extra)
+
+
+def of_one_size(model, settings, images):
+    """A model that took pictures of any size, as one of the size that is kept: explanations need to know it."""
+    fixed = build(settings, images)
+    fixed.set_weights(model.get_weights())
+    return fixed
+
+
+def optimizer(settings, steps):
+    """The run's optimiser with its learning rate over all passes of `steps` steps each."""
+    rate = settings["learning_rate"]
+    if settings["schedule"] == "triangle":
+        rate = Triangle(rate, steps * settings["passes"] * settings["rounds"])
+    extra = {"use_ema": True, "ema_momentum": settings["ema"]} if settings["ema"] else {}
+    if settings["weight_decay"]:
+        extra["weight_decay"] = settings["weight_decay"]
+    return OPTIMIZERS[settings["optimizer"]](rate, **extra)
+
+
+class Triangle(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises from a tenth of its peak over the first fifth of the steps, then falls to 0.
+
+    References:
+        Smith (2017), Cyclical Learning Rates for Training Neural Networks, arXiv:1506.01186.
+    """
+
+    def __init__(self, peak, steps):
+        self.peak, self.steps, self.top = peak, steps, max(1, steps // 5)
+
+    def __call__(self, step):
+        step = tf.cast(step, tf.float32)
+        rising = 0.1 + 0.9 * step / self.top
+        falling = (self.steps - step) / (self.steps - self.top)
+        return self.peak * tf.maximum(tf.minimum(rising, falling), 0.0)
+
+    def get_config(self):
+        return {"peak": self.peak, "steps": self.steps}
 
 
 def resume(model, folder, steps):
@@ -96,9 +146,10 @@ def resume(model, folder, steps):
 
 
 def next_passes(history, settings):
-    """What is still to be trained: (round, first pass, last pass + 1), or None at the end.
+    """What is still to be trained in one go: (round, first pass, last pass + 1, side), or None at the end.
 
-    A round has `passes` passes, or fewer where patience ran out; the next one goes on from where it stopped.
+    A round has `passes` passes, or fewer where patience ran out; the next one goes on from where it stopped. Within a
+    round each of the `sizes` has an equal part of the passes; without them `side` is None.
     """
     number = 1 if history.empty else int(history["round"].iloc[-1])
     of_round = history[history["round"] == number]
@@ -106,11 +157,14 @@ def next_passes(history, settings):
         number, of_round = number + 1, history[:0]
     if number > settings["rounds"]:
         return None
-    return number, len(history), len(history) + settings["passes"] - len(of_round)
+    sizes, done, first = settings["sizes"] or [None], len(of_round), len(history)
+    ends = [round(settings["passes"] * (place + 1) / len(sizes)) for place in range(len(sizes))]
+    side, end = next((side, end) for side, end in zip(sizes, ends, strict=True) if end > done)
+    return number, first, first + end - done, side
 
 
-def fit(model, settings, images, labels, validation, folder, number, first_pass, end):
-    """Trains what remains of a round; everything that must survive a kill is on disk after each pass."""
+def fit(model, settings, images, labels, validation, folder, teachers, number, first_pass, end, side):
+    """Trains passes in one go; everything that must survive a kill is on disk after each of them."""
     stream = augment.batches(
         images,
         labels,
@@ -123,7 +177,7 @@ def fit(model, settings, images, labels, validation, folder, number, first_pass,
     )
     steps = math.ceil(len(images) / settings["batch"])
     model.fit(
-        stream.map(_one_hot),
+        stream.map(targets(teachers, settings["teaching"], side)),
         initial_epoch=first_pass,
         epochs=end,
         steps_per_epoch=steps,
@@ -160,6 +214,25 @@ def _array(variable):
 
 def _one_hot(pictures, labels):
     return pictures, tf.one_hot(labels, len(CLASSES))
+
+
+def targets(teachers, teaching, side):
+    """The last step of the training stream: labels as distributions, with the teachers' say; pictures at their size.
+
+    The teachers see the very picture that the student sees, before it is shrunk (Beyer et al. 2022, Knowledge
+    Distillation: A Good Teacher Is Patient and Consistent, arXiv:2106.05237).
+    """
+
+    def target(pictures, labels):
+        truth = tf.one_hot(labels, len(CLASSES))
+        if teachers:
+            answers = [teacher(pictures, training=False) for teacher in teachers]
+            truth = teaching * tf.add_n(answers) / len(answers) + (1 - teaching) * truth
+        if side:
+            pictures = tf.image.resize(pictures, (side, side), method="area")
+        return pictures, truth
+
+    return target
 
 
 def class_weights(labels):
