@@ -3,7 +3,7 @@
 EDITION ?= complete
 LANGS   ?= en zh-TW
 PROFILE ?= quick
-JOBS    ?= 1
+JOBS    ?= 2
 Q       ?= cnn
 PRESET  ?= A
 P       ?=
@@ -22,7 +22,6 @@ ifneq ($(DATA),)
 export FER_DATA := $(if $(wildcard $(DATA)),$(abspath $(DATA)),$(DATA))
 endif
 export TF_CPP_MIN_LOG_LEVEL ?= 2
-export JOBS
 
 .PHONY: help setup report question site data train runs board handin check submission predict notebooks lab test clean
 

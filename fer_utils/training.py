@@ -183,7 +183,7 @@ def fit(model, settings, images, labels, validation, folder, teachers, number, f
         steps_per_epoch=steps,
         class_weight=class_weights(labels) if settings["imbalance"] == "weight" else None,
         shuffle=False,  # the stream is shuffled already
-        validation_data=_evaluation_batches(*validation),
+        validation_data=_evaluation_batches(*validation, side),
         verbose=0,
         callbacks=[
             *([keras.callbacks.SwapEMAWeights()] if settings["ema"] else []),  # validation sees the averaged weights
@@ -199,21 +199,21 @@ def fit(model, settings, images, labels, validation, folder, teachers, number, f
     )
 
 
-def _evaluation_batches(images, labels):
-    """Pictures in their order as float32 grey levels; large batches, since nothing is kept for a backward pass."""
+def _evaluation_batches(images, labels, side=None):
+    """Pictures in their order as float32 grey levels; large batches, since nothing is kept for a backward pass.
+
+    Networks without batch norm judge pictures of another size than they learn from badly: `side` shrinks them alike.
+    """
     several = tf.distribute.get_strategy().num_replicas_in_sync  # Keras fails unless each of them gets as many pictures
     count, size = len(images) // several * several, max(256 // several * several, several)
     stream = tf.data.Dataset.from_tensor_slices((np.asarray(images[:count]), np.asarray(labels[:count]))).batch(size)
-    return stream.map(lambda pictures, labels: _one_hot(tf.cast(pictures, tf.float32), labels)).prefetch(2)
+    shown = targets([], 0.0, side)
+    return stream.map(lambda pictures, labels: shown(tf.cast(pictures, tf.float32), labels)).prefetch(2)
 
 
 def _array(variable):
     """A Keras variable as a NumPy array, also where several devices hold copies of it."""
     return tf.convert_to_tensor(variable.value).numpy()
-
-
-def _one_hot(pictures, labels):
-    return pictures, tf.one_hot(labels, len(CLASSES))
 
 
 def targets(teachers, teaching, side):

@@ -1,5 +1,6 @@
 """Runs questions, each in a kernel process of its own, and keeps what came out together with a receipt."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -8,13 +9,15 @@ import sys
 import tempfile
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .project import Project
+from .warm import Warm
 
 CITED = "cited.jsonl"  # where a notebook's process notes the trainings that it uses
+WORTH_WARMING = 3  # notebooks: fewer import TensorFlow sooner by themselves
 
 
 @dataclass(frozen=True)
@@ -100,16 +103,30 @@ def run(tasks, project: Project, jobs=1, timeout=None, echo=tell):
     quicken_imports()
     import papermill  # noqa: F401  (imported here, once, and not by several threads at the same time)
 
-    kernels = Kernels()
-    with ThreadPoolExecutor(jobs) as pool:
-        futures = {pool.submit(_run_one, task, project, kernels, timeout, echo, width): task for task in waiting}
+    with Kernels(project, jobs, warm=len(waiting) >= WORTH_WARMING) as kernels, ThreadPoolExecutor(jobs) as pool:
+        running = {}
         try:
-            for future in as_completed(futures):
-                future.result()
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    task = _next(waiting, running.values())
+                    waiting.remove(task)
+                    running[pool.submit(_run_one, task, project, kernels, timeout, echo, width)] = task
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    del running[future]
+                    future.result()
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            kernels.stop(futures)
+            kernels.stop(running)
             raise
+
+
+def _next(waiting, running):
+    """The first task whose preset no other one is at work with: two of the same would wait for the same training."""
+    presets = {_preset(task) for task in running} - {None}
+    return next((task for task in waiting if _preset(task) not in presets), waiting[0])
+
+
+def _preset(task):
+    return task.ingredients.get("parameters", {}).get("preset")
 
 
 def _run_one(task, project, kernels, timeout, echo, width):
@@ -159,7 +176,7 @@ def _execute(task, project, kernels, timeout):
                 stderr_file=LiveLine(task.notebook),
                 execution_timeout=timeout,
                 resources={"metadata": {"path": str(project.notebooks)}},  # papermill's `cwd` would move all threads
-                kernel_manager_class=kernels.manager_class(project, scratch),
+                kernel_manager_class=kernels.manager_class(scratch),
             )
         except Exception as error:  # a cell that raised, a kernel that died, a timeout, a kernel that never started
             failure = _failure(error, output, Path(scratch, "kernel.log"))
@@ -194,25 +211,48 @@ def _first_line(text):
 
 
 class Kernels:
-    """The kernel processes that run at the moment; they can be stopped from another thread."""
+    """The kernel processes that run at the moment; they can be stopped from another thread.
 
-    def __init__(self):
+    Args:
+        project: the Project, whose modules a kernel finds, installed or not.
+        jobs: how many run at once: they share the processor's cores.
+        warm: whether they are forks of one process that has imported TensorFlow (where the system allows it).
+    """
+
+    def __init__(self, project, jobs, warm):
+        self.project = project
         self.stopping = threading.Event()
         self.processes = set()
+        path = os.pathsep.join(filter(None, [str(project.root), os.environ.get("PYTHONPATH")]))
+        self.environment = {**os.environ, "PYTHONPATH": path, "SOURCE_DATE_EPOCH": "0"}
+        if jobs > 1:
+            self.environment.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, os.cpu_count() // jobs)))
+            self.environment.pop("JOBS", None)  # else each of them would train several networks at once
+        self.closing = contextlib.ExitStack()
+        self.warm = None
+        if warm and sys.platform == "linux":
+            folder = self.closing.enter_context(tempfile.TemporaryDirectory(prefix="fer-"))
+            self.warm = self.closing.enter_context(Warm(f"{folder}/socket", self.environment))
 
-    def manager_class(self, project, scratch):
-        """A kernel manager for one notebook.
+    def __enter__(self):
+        return self
 
-        Its kernel talks through sockets in the folder `scratch` (TCP ports are raced for where several start at once),
-        and finds the project's modules, installed or not.
-        """
+    def __exit__(self, *error):
+        self.closing.close()
+
+    def manager_class(self, scratch):
+        """A kernel manager for one notebook; its kernel talks through sockets in the folder `scratch` (TCP ports are
+        raced for where several start at once)."""
         from jupyter_client.manager import AsyncKernelManager
 
         kernels = self
-        path = os.pathsep.join(filter(None, [str(project.root), os.environ.get("PYTHONPATH")]))
-        environment = {**os.environ, "PYTHONPATH": path, "SOURCE_DATE_EPOCH": "0", "FER_CITED": f"{scratch}/{CITED}"}
+        environment = {**self.environment, "FER_CITED": f"{scratch}/{CITED}"}
 
         class Manager(AsyncKernelManager):
+            def format_kernel_cmd(self, extra_arguments=None):
+                usual = super().format_kernel_cmd(extra_arguments)
+                return kernels.warm.command(self.connection_file) if kernels.warm else usual
+
             async def start_kernel(self, **kwargs):
                 self.transport, self.ip = "ipc", f"{scratch}/kernel"
                 with open(f"{scratch}/kernel.log", "w") as log:
