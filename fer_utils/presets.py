@@ -149,7 +149,9 @@ PRESETS = {
         "keep": "last",
         "batch": 128,
         "passes": 30,
-        "quick": {"passes": 8, "batch": 32},
+        "sizes": [24, 36, 48],
+        "quick": {"passes": 6, "batch": 32, "sizes": []},
+        "smoke": {"sizes": []},
     },
     # A student of 102,000 parameters that learns from trained networks.
     "tiny": {
@@ -166,7 +168,9 @@ PRESETS = {
         "keep": "last",
         "batch": 128,
         "passes": 40,
-        "quick": {"passes": 8, "batch": 32},
+        "sizes": [24, 36, 48],
+        "quick": {"passes": 6, "batch": 32, "sizes": []},
+        "smoke": {"sizes": []},
     },
 }
 

@@ -6,8 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
-from . import build, copies, handin, trial
-from .execute import tell
+from . import build
+from .execute import quicken_imports, tell
 from .project import LANGUAGES, Project, UserError
 
 
@@ -41,13 +41,22 @@ def parser():
 
 def obey(command, project, options):
     """Does what was asked for; returns whether all of it succeeded."""
+    quicken_imports()
     if command == "notebooks":
+        from . import copies
+
         return copies.write(project, options["langs"], tell)
     if command == "handin":
+        from . import handin
+
         return handin.handin(project, given=options.pop("set"), **options)
     if command == "predict":
+        from . import handin
+
         return handin.predict(project, *(options[name] for name in ("pictures", "edition", "profile", "set")))
     if command == "check":
+        from . import trial
+
         return trial.check(options["archive"], project.root)
     if command == "question":
         return build.question(project, given=options.pop("set"), **options)

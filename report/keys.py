@@ -70,6 +70,7 @@ def canonical(value):
     return json.dumps(value, sort_keys=True, default=repr, ensure_ascii=False)
 
 
+@cache
 def versions():
     """Versions of Python and of the packages in PACKAGES that are installed."""
     found = {"python": platform.python_version()}
@@ -100,10 +101,12 @@ def reached_modules(sources, root):
     Returns:
         Dict from path relative to `root` to the meaning of the module.
     """
-    found, todo = {}, [(source, "") for source in sources]
+    found, todo, known = {}, [(source, "") for source in sources], set()
     while todo:
         source, package = todo.pop()
-        for name in _imported(source, package):
+        names = [name for name in _imported(source, package) if name not in known]
+        known.update(names)
+        for name in names:
             for path in _files_of(name, (root / "notebooks", root)):
                 relative = path.relative_to(root)
                 if str(relative) not in found:

@@ -1,5 +1,6 @@
 """Where things lie in a project, and its YAML files: editions (which questions, in which order) and the author."""
 
+import functools
 import json
 import re
 import sys
@@ -146,6 +147,7 @@ class Project:
         _check_names(content, {"name", "id", "department"}, path)
         return [str(content[key]).strip() for key in ("name", "id", "department") if str(content.get(key, "")).strip()]
 
+    @functools.cached_property
     def works(self):
         """The works of report/references.yml: dict from address to key."""
         path = self.references
@@ -198,7 +200,8 @@ def _read_yaml(path, loader=None):
     import yaml
 
     try:
-        content = yaml.load(path.read_text("utf-8"), loader or yaml.SafeLoader)
+        fast = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # some systems' PyYAML lacks libyaml
+        content = yaml.load(path.read_text("utf-8"), loader or fast)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(content or {}, dict):

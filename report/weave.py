@@ -32,7 +32,7 @@ def key(chapter, project, lang, code):
     """Hash of everything that a chapter's Typst is made from."""
     notebook = project.notebook(chapter.task.notebook).read_bytes()
     receipt = canonical(chapter.task.receipt(project))
-    question, works = canonical(asdict(chapter.question)), canonical(project.works())
+    question, works = canonical(asdict(chapter.question)), canonical(project.works)
     return sha(toolchain(), notebook, receipt, question, works, str(chapter.new_page), lang, code)
 
 
@@ -83,7 +83,7 @@ def _convert(chapter, project, lang, code):
     from .typst.exporter import TypstExporter
 
     notebook = merged(chapter, project, lang)
-    prefix, works = f"{chapter.question.id}-", project.works()
+    prefix, works = f"{chapter.question.id}-", project.works
     exporter = TypstExporter(lang=lang, code=code, fragment=True, label_prefix=prefix, works=works)
     metadata = {"name": chapter.task.notebook, "path": str(project.notebooks)}
     body, resources = exporter.from_notebook_node(notebook, {"metadata": metadata})
