@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import execute, keys, parameters, provenance, weave
@@ -109,9 +110,9 @@ def make(project, name, chapters, edition, cover, langs=LANGUAGES, code="appendi
     Returns:
         True if every question was answered and typeset.
     """
-    problems = []
-    for lang in langs:
-        problems += _pdf(project, name, chapters, edition, cover, lang, code, echo)
+    with ThreadPoolExecutor() as pool:  # pandoc and Typst work outside of Python: the languages share the cores
+        made = [pool.submit(_pdf, project, name, chapters, edition, cover, lang, code, echo) for lang in langs]
+    problems = [problem for of_language in made for problem in of_language.result()]
     return not _tell_problems(project, chapters, problems, echo)
 
 
