@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from fer_utils import models
 
@@ -16,6 +17,7 @@ COUNTS = [
     ("cnn_e", 1_919_975, 1_919_079, 123.837),
     ("dnn_e", 2_076_697, 2_076_697, 4.291),
     ("cnn_small", 171_527, 171_399, 11.576),
+    ("cnn_fast", 1_940_202, 1_940_202, 128.733),
     ("dnn", 623_422, 623_422, 1.245),
     ("dnn_matched", 629_013, 629_013, 1.257),
 ]
@@ -91,3 +93,49 @@ def test_unknown_words_name_the_known_ones():
         models.build("resnet")
     with pytest.raises(ValueError, match="zscore"):
         models.cnn_small(normalisation="minmax")
+
+
+# -- without batch norm ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("size", "side"), [(3, 6), (3, 3), (4, 5), (1, 2), (3, 12)])
+def test_the_gradients_of_small_maps_are_those_of_the_convolution(size, side):
+    random = np.random.default_rng(0)
+    x = tf.constant(random.normal(size=(4, side, side, 3)), tf.bfloat16)
+    kernel = tf.constant(random.normal(size=(size, size, 3, 5)), tf.bfloat16)
+    upstream = random.normal(size=(4, side, side, 5)).astype("float32")
+
+    def gradients(convolve):
+        with tf.GradientTape() as tape:
+            tape.watch([x, kernel])
+            loss = tf.reduce_sum(tf.cast(convolve(x, kernel), tf.float32) * upstream)
+        return tape.gradient(loss, [x, kernel])
+
+    usual = gradients(lambda x, kernel: tf.nn.conv2d(x, kernel, 1, "SAME"))
+    for ours, expected in zip(gradients(models.convolve), usual, strict=True):
+        scale = np.abs(expected).astype("float32").max()
+        np.testing.assert_allclose(
+            ours.numpy().astype("float32"), expected.numpy().astype("float32"), atol=0.02 * scale
+        )
+
+
+def test_kernels_are_standardised_so_that_signals_keep_their_size():
+    images = np.random.default_rng(0).normal(size=(32, 12, 12, 16)).astype("float32")
+    layer = models.StandardisedConv2D(64, 3, padding="same", activation="relu")
+    before = keras.ops.convert_to_numpy(layer(images))
+    layer.kernel.assign(5 * layer.kernel + 3)  # neither scale nor mean of the kernel matters
+    np.testing.assert_allclose(layer(images), before, atol=1e-2)
+    assert before[:, 1:-1, 1:-1].std() == pytest.approx(1, abs=0.15)
+
+
+def test_the_net_without_norm_takes_pictures_of_any_size_and_is_stored_whole(tmp_path):
+    model = models.build("cnn_fast", widths=(4, 8), side=None)
+    small, large = np.zeros((2, 24, 24, 1), "float32"), np.zeros((2, 48, 48, 1), "float32")
+    assert model(small).shape == model(large).shape == (2, 7)
+    for layer in model.layers:
+        for weight in layer.trainable_weights:
+            weight.assign(weight + 0.1)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    images = np.random.default_rng(0).uniform(0, 255, (2, 48, 48, 1)).astype("float32")
+    np.testing.assert_allclose(again(images), model(images), atol=1e-6)

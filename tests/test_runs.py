@@ -259,30 +259,36 @@ def test_the_command_lists_what_is_there(trained, on_few_faces, store, capsys):
 
 # -- rounds, averaged weights, balance, views --------------------------------------------------------------------------
 
-# history of (round, validation accuracy) -> (round, first pass, end) that come next (3 passes, 2 rounds, patience 2)
+# history of (round, validation accuracy), sizes -> (round, first pass, end, size) that come next, of 3 passes, 2 rounds
 NEXT = [
-    ([], (1, 0, 3)),
-    ([(1, 0.3)], (1, 1, 3)),
-    ([(1, 0.3), (1, 0.2), (1, 0.2)], (2, 3, 6)),
-    ([(1, 0.3), (1, 0.4), (1, 0.3), (2, 0.1), (2, 0.2)], (2, 5, 6)),
-    ([(1, 0.3), (1, 0.4), (1, 0.3), (2, 0.3), (2, 0.2), (2, 0.2)], None),
+    ([], [], (1, 0, 3, None)),
+    ([(1, 0.3)], [], (1, 1, 3, None)),
+    ([(1, 0.3), (1, 0.2), (1, 0.2)], [], (2, 3, 6, None)),
+    ([(1, 0.3), (1, 0.4), (1, 0.3), (2, 0.1), (2, 0.2)], [], (2, 5, 6, None)),
+    ([(1, 0.3), (1, 0.4), (1, 0.3), (2, 0.3), (2, 0.2), (2, 0.2)], [], None),
+    ([], [24, 36, 48], (1, 0, 1, 24)),
+    ([(1, 0.3)], [24, 36, 48], (1, 1, 2, 36)),
+    ([(1, 0.3)], [24, 48], (1, 1, 2, 24)),
+    ([(1, 0.3), (1, 0.4), (1, 0.5)], [24, 48], (2, 3, 5, 24)),
+    ([(1, 0.3)], [12, 18, 24, 36, 48, 60], (1, 1, 2, 24)),  # more sizes than passes: some are left out
 ]
 
 
-@pytest.mark.parametrize(("past", "expected"), NEXT)
-def test_rounds_go_on_from_where_the_last_one_stopped(past, expected):
+@pytest.mark.parametrize(("past", "sizes", "expected"), NEXT)
+def test_rounds_and_sizes_go_on_from_where_the_last_one_stopped(past, sizes, expected):
     from fer_utils import training
 
     history = pd.DataFrame(past, columns=["round", "val_accuracy"])
-    assert training.next_passes(history, {"passes": 3, "rounds": 2, "patience": 2}) == expected
+    settings = {"passes": 3, "rounds": 2, "patience": 2, "sizes": sizes}
+    assert training.next_passes(history, settings) == expected
 
 
 def test_patience_ends_a_round_not_the_training():
     from fer_utils import training
 
     history = pd.DataFrame({"round": [1, 1, 1], "val_accuracy": [0.5, 0.4, 0.4]})
-    assert training.next_passes(history, {"passes": 9, "rounds": 2, "patience": 2}) == (2, 3, 12)
-    assert training.next_passes(history, {"passes": 9, "rounds": 1, "patience": 2}) is None
+    assert training.next_passes(history, {"passes": 9, "rounds": 2, "patience": 2, "sizes": []}) == (2, 3, 12, None)
+    assert training.next_passes(history, {"passes": 9, "rounds": 1, "patience": 2, "sizes": []}) is None
 
 
 def test_the_averaged_weights_are_the_ones_that_are_kept(on_few_faces, store):
@@ -290,6 +296,51 @@ def test_the_averaged_weights_are_the_ones_that_are_kept(on_few_faces, store):
     averaged = runs.Run(preset="small", profile="smoke", passes=2, keep="last", ema=0.5).fit()
     assert plain.history["loss"].tolist() == pytest.approx(averaged.history["loss"].tolist(), rel=1e-3)  # one training
     assert weights(plain) != weights(averaged)  # another average of it
+
+
+def test_the_learning_rate_rises_and_falls_to_nothing():
+    from fer_utils import training
+
+    rates = [float(training.Triangle(2.0, 50)(step)) for step in range(51)]
+    assert np.argmax(rates) == 10 and rates[10] == pytest.approx(2.0)
+    assert rates[0] == pytest.approx(0.2) and rates[-1] == pytest.approx(0.0)
+    assert np.all(np.diff(rates[:10]) > 0) and np.all(np.diff(rates[10:]) < 0)
+
+
+def test_a_target_mixes_the_label_with_what_the_teachers_say_of_the_whole_picture():
+    import tensorflow as tf
+
+    from fer_utils import training
+
+    def sure_of(c, side):
+        def teacher(pictures, training):
+            assert pictures.shape[1:] == (side, side, 1) and not training
+            return tf.one_hot(tf.fill([len(pictures)], c), 7)
+
+        return teacher
+
+    pictures, labels = tf.zeros([2, 48, 48, 1]), tf.constant([4, 1])
+    shown, target = training.targets([sure_of(1, 48), sure_of(2, 48)], 0.8, 24)(pictures, labels)
+    assert shown.shape == (2, 24, 24, 1)
+    np.testing.assert_allclose(target, [[0, 0.4, 0.4, 0, 0.2, 0, 0], [0, 0.6, 0.4, 0, 0, 0, 0]], atol=1e-6)
+
+
+def test_a_student_trains_its_teachers_first_and_another_teacher_makes_another_student(on_few_faces, store):
+    taught = {"preset": "small", "profile": "smoke", "teachers": [{"preset": "small", "seed": 5}]}
+    student = runs.Run(**taught).fit()
+    teacher = runs.Run(preset="small", profile="smoke", seed=5)
+    assert finished(store) == sorted([student.folder.name, teacher.name])
+    assert student.history["loss"].tolist() != runs.Run(preset="small", profile="smoke").fit().history["loss"].tolist()
+    other = runs.Run(**taught | {"teachers": [{"preset": "small", "seed": 5, "passes": 2}]})
+    assert other.name != student.folder.name
+
+
+def test_pictures_grow_and_the_kept_model_has_one_size(on_few_faces, store):
+    widths = {"model_settings": {"widths": [4, 8]}}
+    run = runs.Run(preset="fast", profile="smoke", passes=2, sizes=[24, 48], **widths).fit()
+    assert run.history["pass"].tolist() == [1, 2]
+    assert run.model().input_shape == (None, 48, 48, 1)
+    assert run.logits("public+tta").shape == run.logits("public").shape
 
 
 def test_class_weights_give_every_class_the_same_say():
