@@ -8,6 +8,7 @@ audit       copies, leaks between the parts, blank pictures, and what people vot
 augment     normalisation and augmentation as Keras layers and tf.data steps
 models      one plain builder function a model, BUILDERS, parameter matching
 presets     literal settings of every system, and the profiles smoke / quick / full
+pretrained  weights that come with the kit, each with a card: preset="pretrained:tiny"
 runs        Run(settings).fit(): train once, keep for ever
 training    one training, from settings to a folder of results; goes on where it was stopped
 selftrain   few labels: the arms of the experiment, the choice of pseudo-labels, how good they are

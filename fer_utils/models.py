@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from fer_utils import pretrained
 from fer_utils.labels import CLASSES, IMAGE_SHAPE
 
 # Batch norm's moving statistics follow within tens of steps; Keras' 0.99 would judge a short training by stale ones.
@@ -383,6 +384,22 @@ def build(name, **settings):
     if name not in BUILDERS:
         raise ValueError(f"model={name!r} is not one of: {', '.join(BUILDERS)}")
     return BUILDERS[name](**settings)
+
+
+def load_pretrained(name):
+    """A network with weights that come with the kit, such as `tiny`; its card is `pretrained.card(name)`.
+
+    Returns:
+        keras.Model as `build` makes it.
+
+    Raises:
+        ValueError: for a name that is not there; the message lists those that are.
+    """
+    known = pretrained.card(name)
+    settings = known["settings"]
+    model = build(settings["model"], **settings["model_settings"], **known["normalisation"])
+    model.set_weights(pretrained.arrays(name))
+    return model
 
 
 # -- counts ------------------------------------------------------------------------------------------------------------

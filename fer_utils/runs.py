@@ -21,9 +21,10 @@ import numpy as np
 import pydantic
 from filelock import FileLock
 
-from fer_utils import data, presets
+from fer_utils import data, presets, pretrained
 
 KIT = Path(__file__).resolve().parents[1]
+IN_NAMES = str.maketrans("/:", "_-", " ")  # what no folder's name should hold
 
 
 class RunError(RuntimeError):
@@ -64,7 +65,7 @@ class Stored(pydantic.BaseModel):
         """Readable folder name: what distinguishes the run, then exca's hash of all its settings."""
         words = [f"{name}={value}" for name, value in self.changed().items()]
         words = [self.preset, self.profile, *(word for word in words if len(word) < 30), f"s{self.seed}"]
-        return "-".join([*words, self.infra.uid().rsplit("-", 1)[-1]]).replace("/", "_").replace(" ", "")
+        return "-".join([*words, self.infra.uid().rsplit("-", 1)[-1]]).translate(IN_NAMES)
 
     @property
     def folder(self):
@@ -115,7 +116,7 @@ class Run(Stored):
     """The settings of one training. What is None or not given comes from the preset and the profile (`presets.py`).
 
     Args:
-        preset, profile: names in `presets.PRESETS` and `presets.PROFILES`.
+        preset, profile: names in `presets.PRESETS` and `presets.PROFILES`; `pretrained:<name>` needs no training.
         seed: draws the first weights, the order of the pictures, augmentation and dropout.
         model, model_settings: a builder in `models.BUILDERS` and its arguments.
         normalisation: `none`, `scale`, `zscore` or `picture`.
@@ -167,7 +168,12 @@ class Run(Stored):
 
     @classmethod
     def filled(cls, given):
-        settings = presets.settings(given.get("preset", "A"), given.get("profile", "quick")) | given
+        preset = given.get("preset", "A")
+        settings = usual(preset, given.get("profile", "quick"))
+        other = [name for name in given if given[name] != settings.get(name, given[name])]
+        if pretrained.name_in(preset) and other:
+            raise ValueError(f"{preset} is trained already: {', '.join(other)} cannot be changed")
+        settings = settings | given
         settings.setdefault("data", data.fingerprint(settings.get("source", "auto")))
         if "code" not in settings:
             taught_by = [teacher.name for teacher in taught(settings)]  # another teacher makes another student
@@ -187,8 +193,20 @@ class Run(Stored):
     def make(self, dataset, folder):
         from fer_utils import training  # imports TensorFlow: only when there is something to train
 
+        if name := pretrained.name_in(self.preset):
+            return training.adopt(name, self.settings(), dataset, folder)
         teachers = [run.model() for run in fit_all(taught(self.settings() | {"source": self.source}))]
         training.train(self.settings(), dataset, folder, teachers)
+
+
+def usual(preset, profile):
+    """The settings of a preset in a profile, or those of weights that come with the kit (`pretrained:tiny`).
+
+    Raises:
+        ValueError: for an unknown word; the message lists the known ones.
+    """
+    name = pretrained.name_in(preset)
+    return pretrained.settings(name) if name else presets.settings(preset, profile)
 
 
 def taught(settings):
@@ -199,10 +217,10 @@ def taught(settings):
 
 def changed(settings):
     """Those settings of a run, by name, that are not what its preset and its profile say."""
-    usual = {name: field.default for name, field in Run.model_fields.items()}
-    usual |= presets.settings(settings["preset"], settings["profile"])
+    expected = {name: field.default for name, field in Run.model_fields.items()}
+    expected |= usual(settings["preset"], settings["profile"])
     told = {"preset", "profile", "seed", "data", "code"}
-    return {name: value for name, value in settings.items() if name not in told and value != usual.get(name)}
+    return {name: value for name, value in settings.items() if name not in told and value != expected.get(name)}
 
 
 def cite(run, told=None):
@@ -232,7 +250,7 @@ class Finished:
 
     @property
     def history(self):
-        """One row a pass: pass (from 1), loss, accuracy, val_loss, val_accuracy, seconds, round."""
+        """One row a pass: pass (from 1), loss, accuracy, val_loss, val_accuracy, seconds, cpu_seconds, round."""
         import pandas as pd
 
         table = pd.read_csv(self.folder / "history.csv")

@@ -4,7 +4,7 @@
 
     state.weights.h5   weights and optimiser after the last whole pass                  (gone when finished)
     best.weights.h5    weights of the best pass by validation accuracy                  (gone when finished)
-    history.csv        one row a pass: loss, accuracy, val_loss, val_accuracy, seconds, round
+    history.csv        one row a pass: loss, accuracy, val_loss, val_accuracy, seconds, cpu_seconds, round
     tensorboard/       the same for TensorBoard
     model.keras        \\
     predictions.npz     > written at the end: the network, its logits on val and the test splits, and
@@ -27,7 +27,7 @@ import tensorflow as tf
 from scipy.special import softmax
 from tqdm import tqdm
 
-from fer_utils import augment, evaluation, models
+from fer_utils import augment, evaluation, models, pretrained
 from fer_utils.labels import CLASSES
 
 OPTIMIZERS = {
@@ -59,6 +59,14 @@ def train(settings, dataset, folder, teachers=()):
         if settings["sizes"]:
             model = of_one_size(model, settings, images)
         finish(model, settings, dataset, folder, policy, used=len(images))
+
+
+def adopt(name, settings, dataset, folder):
+    """Makes a finished run of weights that come with the kit: nothing is trained, and these pictures are scored."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "history.csv").write_text(pretrained.card(name)["history"])
+    with precision(settings) as policy:
+        finish(models.load_pretrained(name), settings, dataset, folder, policy, used=0)
 
 
 def devices():
@@ -246,17 +254,18 @@ def class_weights(labels):
 
 
 class Clock(keras.callbacks.Callback):
-    """Adds each pass's wall-clock seconds, and the number of its round, to the log."""
+    """Adds each pass's seconds, by the clock and of all cores together, and the number of its round, to the log."""
 
     def __init__(self, number):
         super().__init__()
         self.number = number
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.began = time.perf_counter()
+        self.began, self.cpu_began = time.perf_counter(), time.process_time()
 
     def on_epoch_end(self, epoch, logs=None):
         logs["seconds"] = round(time.perf_counter() - self.began, 3)
+        logs["cpu_seconds"] = round(time.process_time() - self.cpu_began, 3)
         logs["round"] = self.number
 
 

@@ -50,18 +50,19 @@ def answered(project, edition, profile=None, **how):
     chosen = project.edition(edition)
     data = project.data_fingerprint()
     chapters, ran = {}, []
-    for late in (False, True):  # a notebook that lists all trainings comes after those that train
-        for question in chosen.questions:
-            if keys.reads_runs(project.read_notebook(question.notebook)) == late:
-                chapters[question.id] = chapter(project, question, data, profile, new_page=chosen.new_page)
-        ran += run([made.task for made in chapters.values() if made.task not in ran], project, **how)
+    with execute.Kernels(project, how.get("jobs", 1)) as kernels:
+        for late in (False, True):  # a notebook that lists all trainings comes after those that train
+            for question in chosen.questions:
+                if keys.reads_runs(project.read_notebook(question.notebook)) == late:
+                    chapters[question.id] = chapter(project, question, data, profile, new_page=chosen.new_page)
+            ran += run([made.task for made in chapters.values() if made.task not in ran], project, kernels, **how)
     return chosen, [chapters[question.id] for question in chosen.questions]
 
 
-def run(tasks, project, jobs=1, timeout=None, echo=tell, **_):
+def run(tasks, project, kernels, jobs=1, timeout=None, echo=tell, **_):
     """Runs what has no outputs yet (`execute.run`); returns the tasks."""
     if tasks:
-        execute.run(tasks, project, jobs, timeout, echo)
+        execute.run(tasks, project, kernels, jobs, timeout, echo)
     return tasks
 
 
@@ -76,7 +77,8 @@ def question(project, notebook, given="", edition="complete", profile=None, **ho
     alone = Question("q1", notebook, parameters=asked.parameters, wording=asked.wording)
     values = parameters.from_text(given, parameters.defaults(project.read_notebook(notebook)))
     only = chapter(project, alone, project.data_fingerprint(), profile, values, new_page=False)
-    run([only.task], project, **how)
+    with execute.Kernels(project) as kernels:
+        run([only.task], project, kernels, **how)
     return make(project, f"question-{notebook}", [only], chosen, cover=False, **how)
 
 

@@ -79,12 +79,13 @@ class LiveLine:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def run(tasks, project: Project, jobs=1, timeout=None, echo=tell):
+def run(tasks, project: Project, kernels, jobs=1, timeout=None, echo=tell):
     """Runs the tasks that have no receipt of success; a task that fails does not stop the others.
 
     Args:
         tasks: list of Task; those with the same key run once.
         project: the Project.
+        kernels: its Kernels.
         jobs: how many run at once.
         timeout: seconds that a cell may take; None for ever.
         echo: called with a line of progress.
@@ -103,7 +104,9 @@ def run(tasks, project: Project, jobs=1, timeout=None, echo=tell):
     quicken_imports()
     import papermill  # noqa: F401  (imported here, once, and not by several threads at the same time)
 
-    with Kernels(project, jobs, warm=len(waiting) >= WORTH_WARMING) as kernels, ThreadPoolExecutor(jobs) as pool:
+    if len(waiting) >= WORTH_WARMING:
+        kernels.warm_up()
+    with ThreadPoolExecutor(jobs) as pool:
         running = {}
         try:
             while waiting or running:
@@ -216,10 +219,9 @@ class Kernels:
     Args:
         project: the Project, whose modules a kernel finds, installed or not.
         jobs: how many run at once: they share the processor's cores.
-        warm: whether they are forks of one process that has imported TensorFlow (where the system allows it).
     """
 
-    def __init__(self, project, jobs, warm):
+    def __init__(self, project, jobs=1):
         self.project = project
         self.stopping = threading.Event()
         self.processes = set()
@@ -230,15 +232,18 @@ class Kernels:
             self.environment.pop("JOBS", None)  # else each of them would train several networks at once
         self.closing = contextlib.ExitStack()
         self.warm = None
-        if warm and sys.platform == "linux":
-            folder = self.closing.enter_context(tempfile.TemporaryDirectory(prefix="fer-"))
-            self.warm = self.closing.enter_context(Warm(f"{folder}/socket", self.environment))
 
     def __enter__(self):
         return self
 
     def __exit__(self, *error):
         self.closing.close()
+
+    def warm_up(self):
+        """From now on kernels are forks of one process that has imported TensorFlow, where the system allows it."""
+        if sys.platform == "linux" and not self.warm:
+            folder = self.closing.enter_context(tempfile.TemporaryDirectory(prefix="fer-"))
+            self.warm = self.closing.enter_context(Warm(f"{folder}/socket", self.environment))
 
     def manager_class(self, scratch):
         """A kernel manager for one notebook; its kernel talks through sockets in the folder `scratch` (TCP ports are

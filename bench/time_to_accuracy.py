@@ -1,0 +1,76 @@
+"""Accuracy on PublicTest against processor time: the preset `fast`, and B as plain Keras trains it in float32.
+
+Run from the root of the kit, with your FER2013:  FER_DATA=fer2013.csv python -m bench.time_to_accuracy [passes of B]
+Without an argument B trains until its validation accuracy has not risen for 12 passes (hours). The trainings are runs
+of the store: what is there already is not trained again. A curve is the accuracy on validation after each pass (choices
+are made by it); PublicTest is scored once, at the end of a training, and is its last mark. Draws
+build/bench/time-to-accuracy.svg, and prints when each reached .62.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from matplotlib.ticker import PercentFormatter
+
+from fer_utils import data, plots, runs
+from fer_utils.plots import style
+
+GOAL = 0.62
+HUMAN = 0.65, 0.05  # Goodfellow et al. (2013): people's accuracy on FER2013, give or take
+
+
+def trainings(passes):
+    """Dict of name -> finished run."""
+    shorter = {"passes": int(passes)} if passes else {}
+    wanted = {
+        "fast": runs.Run(preset="fast", profile="full"),
+        "B, plain float32": runs.Run(preset="B", profile="full", precision="float32", **shorter),
+    }
+    return {name: run.fit() for name, run in wanted.items()}
+
+
+def draw(found):
+    figure = style.new_figure(3.2)
+    axis = figure.subplots()
+    axis.axhspan(HUMAN[0] - HUMAN[1], HUMAN[0] + HUMAN[1], color=style.QUIET, alpha=0.15, lw=0)
+    axis.annotate("people", (1, HUMAN[0]), xycoords=("axes fraction", "data"), ha="right", va="center", fontsize=7)
+    for (name, run), color in zip(found.items(), style.NETWORKS, strict=False):
+        history, minutes = run.history, run.history["cpu_seconds"].cumsum() / 60
+        axis.plot(minutes, history["val_accuracy"], color=color, label=f"{name}, validation")
+        splits = [split for split in ("public", "public+tta") if split in run.info["scores"]]
+        for split, marker in zip(splits, "o*", strict=False):
+            reached = run.info["scores"][split]["value"]
+            axis.plot(minutes.iloc[-1], reached, marker, color=color, ms=7, mfc="white", label=f"{name}, {split}")
+    style.plain_log_ticks(axis.xaxis)
+    axis.set(xscale="log", xlabel="processor time, minutes of all cores together", ylabel="accuracy")
+    style.plain_log_ticks(axis.xaxis)
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.legend(loc="lower right")
+    return figure
+
+
+def main(passes=None):
+    dataset = data.load()
+    found = trainings(passes)
+    print(f"{dataset.name}; validation n = {len(dataset.where('val')):,}, public n = {len(dataset.where('public')):,}")
+    for name, run in found.items():
+        history, minutes = run.history, run.history["cpu_seconds"].cumsum() / 60
+        there = history["val_accuracy"] >= GOAL
+        when = f"{minutes[there].iloc[0]:.0f} min" if there.any() else f"not within {minutes.iloc[-1]:.0f} min"
+        scores = ", ".join(
+            f"{split} {s['value']:.3f} [{s['low']:.3f}, {s['high']:.3f}]" for split, s in run.info["scores"].items()
+        )
+        clock = run.info["seconds"] / 60
+        print(f"{name:18} {len(history)} passes, {clock:.0f} min by the clock, {minutes.iloc[-1]:.0f} min")
+        print(f"{'':18} of all cores; validation .62: {when}; {scores}")
+    path = Path("build/bench/time-to-accuracy.svg")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw(found).savefig(path)
+    print(f"{path}; figures as wide as {plots.WIDTH} in")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
