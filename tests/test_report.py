@@ -211,6 +211,32 @@ def test_typst_reads_a_literal_back_as_the_same_value(tmp_path, value):
     assert json.loads(typst.query(str(source), "<it>", field="value", one=True)) == value
 
 
+def test_a_hostile_file_name_is_printed_as_it_is(built, monkeypatch):
+    source = {"name": f"{HOSTILE}.csv", "fingerprint": "12ab", "drawn": False}
+    monkeypatch.setattr(Project, "data_line", lambda self: source)
+    shutil.rmtree(built.build / "typst")
+    assert build_again(built, langs=["en"])[0]
+    text = pdf_text(built.build / "report-complete-en.pdf")
+    assert 'A #panic("x") "q" \\ ] [ ` ``` * _ $ <a> @b // /* ~ = - + {} #{1/0}.csv' in text
+    shutil.rmtree(built.build / "typst")
+
+
+TYPST_TABLE = """
+show({"text/html": "<table></table>"}, kind="table", name="tab-hostile", caption={"en": HOSTILE, "zh-TW": HOSTILE},
+     header=[HOSTILE, "n"], align=["left", "right"], rows=[[HOSTILE, HOSTILE]])
+"""
+
+
+def test_hostile_class_names_are_printed_as_they_are(tmp_path):
+    project = make_project(tmp_path)
+    write_notebook(
+        project.notebooks / "other.ipynb", f"%% code\nfrom shown import *\nHOSTILE = {HOSTILE!r}\n{TYPST_TABLE}\n"
+    )
+    (tmp_path / "report/editions/complete.yaml").write_text("questions: [{notebook: other}]")
+    assert build.report(project, langs=["en"], echo=str)
+    assert pdf_text(project.build / "report-complete-en.pdf").count('#panic("x") "q"') >= 4
+
+
 def test_a_hostile_author_and_title_are_printed_as_they_are(built):
     author = built.root / "report/author.yaml"
     author.write_text(json.dumps({"name": HOSTILE, "id": "007", "department": ""}))
