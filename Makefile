@@ -23,7 +23,7 @@ export FER_DATA := $(if $(wildcard $(DATA)),$(abspath $(DATA)),$(DATA))
 endif
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help setup report question site data train runs board handin check submission predict notebooks lab test clean
+.PHONY: help setup report question site data train runs board handin check submission predict notebooks lab test bench clean
 
 help:     ## what there is
 	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /: /; s/:  *## /: /' | awk -F': ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -47,8 +47,11 @@ report: $(READY)  ## build/report-<edition>-<language>.pdf; only what changed is
 site: $(READY)  ## the same as pages for a browser, build/site/index.html
 	@$(REPORT) site --edition $(EDITION) --langs $(LANGS) --profile $(PROFILE) --jobs $(JOBS) --code $(CODE)
 
+# what a question, a hand-in or a prediction is about: a preset only where somebody names one
+CHOSEN   = $(if $(filter-out file,$(origin PRESET)),preset=$(PRESET)) $(P)
+
 question: $(READY)  ## one question by itself: make question Q=confusion P="preset=E"
-	@$(REPORT) question $(Q) --set "$(P)" --langs $(LANGS) --profile $(PROFILE) --code $(CODE)
+	@$(REPORT) question $(Q) --set "$(CHOSEN)" --langs $(LANGS) --profile $(PROFILE) --code $(CODE)
 
 data: $(READY)  ## download FER2013 into data/ (needs Kaggle access) and say what is there
 	@$(BIN)/python -m fer_utils.data --download
@@ -63,9 +66,6 @@ runs: $(READY)  ## the trainings that are finished, and those that are not
 
 board: $(READY)  ## TensorBoard on all trainings
 	@$(BIN)/tensorboard --logdir runs
-
-# which run a hand-in or a prediction uses: a preset only where somebody names one
-CHOSEN   = $(if $(filter-out file,$(origin PRESET)),preset=$(PRESET)) $(P)
 
 handin: $(READY)  ## report, weights and scripts as a tried build/handin-<edition>.zip: make handin EDITION=2017-fall
 	@$(REPORT) handin --edition $(EDITION) --langs $(LANGS) --profile $(PROFILE) --jobs $(JOBS) --set "$(CHOSEN)"
@@ -87,6 +87,9 @@ lab: $(READY)  ## open the notebooks in JupyterLab
 
 test: $(READY)  ## all tests (minutes)
 	@$(BIN)/python -m pytest
+
+bench: $(READY)  ## bench/RESULTS.md: loading, training, time to accuracy, explanations, the report (an hour, quiet machine)
+	@$(BIN)/python -m bench
 
 clean:  ## forget everything generated (build/ and the data cache); trained runs in runs/ stay
 	rm -rf build data/cache

@@ -1,0 +1,61 @@
+"""All benches one after the other, into bench/RESULTS.md:  make bench [DATA=fer2013.csv]
+
+Each is a process of its own, and its highest use of memory is told. What needs your FER2013 or tf-keras-vis is left out
+where that is missing, and the table says so. Nothing else should run on the machine meanwhile.
+"""
+
+import datetime
+import importlib.util
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from fer_utils import data
+
+TARGET = Path(__file__).with_name("RESULTS.md")
+PARTS = {
+    "Loading": ["bench.loading"],
+    "Training, each preset beside plain Keras in float32": ["bench.training"],
+    "The gradient of a convolution's kernel": ["bench.convolution"],
+    "Time to accuracy": ["bench.time_to_accuracy", "3"],
+    "Explanations beside tf-keras-vis": ["bench.explain"],
+    "The report": ["bench.report"],
+}
+
+
+def missing(part):
+    """Why a part cannot be measured here, or None."""
+    if "time_to_accuracy" in part[0] and data.load().drawn:
+        return "needs FER2013 (DATA=…)"
+    if "explain" in part[0] and not importlib.util.find_spec("tf_keras_vis"):
+        return "needs tf-keras-vis (see bench/explain.py)"
+
+
+def main():
+    processor = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), ":")
+    head = f"{processor.split(':', 1)[1].strip()}, {os.cpu_count()} cores; {datetime.date.today()}; `make bench`"
+    texts = [f"# Measured\n\n{head}.\n"]
+    for title, part in PARTS.items():
+        print(f"== {title}", flush=True)
+        if reason := missing(part):
+            texts.append(f"## {title}\n\nNot measured: {reason}.\n")
+            continue
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, "-m", *part], stdout=subprocess.PIPE, text=True)
+        print(done.stdout, flush=True)
+        seconds = time.perf_counter() - began
+        highest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        state = "" if not done.returncode else ", FAILED"
+        facts = (
+            f"`python -m {' '.join(part)}`: {seconds:.0f} s; highest memory of a process so far {highest:.0f} MB{state}"
+        )
+        texts.append(f"## {title}\n\n```\n{done.stdout.rstrip()}\n```\n\n{facts}.\n")
+        TARGET.write_text("\n".join(texts), "utf-8")
+    print(TARGET)
+
+
+if __name__ == "__main__":
+    main()
