@@ -19,7 +19,7 @@ TARGET = Path(__file__).with_name("RESULTS.md")
 PARTS = {
     "Loading": ["bench.loading"],
     "Training, each preset beside plain Keras in float32": ["bench.training"],
-    "The gradient of a convolution's kernel": ["bench.convolution"],
+    "Two operations that the kit replaces": ["bench.operations"],
     "Time to accuracy": ["bench.time_to_accuracy", "3"],
     "Explanations beside tf-keras-vis": ["bench.explain"],
     "The report": ["bench.report"],

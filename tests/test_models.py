@@ -139,3 +139,24 @@ def test_the_net_without_norm_takes_pictures_of_any_size_and_is_stored_whole(tmp
     again = keras.models.load_model(tmp_path / "model.keras")
     images = np.random.default_rng(0).uniform(0, 255, (2, 48, 48, 1)).astype("float32")
     np.testing.assert_allclose(again(images), model(images), atol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_batch_norm_is_that_of_keras(policy):
+    random = np.random.default_rng(0)
+    x = tf.cast(random.normal(3, 2, (8, 6, 6, 16)), "bfloat16" if policy == "mixed_bfloat16" else "float32")
+    upstream = tf.cast(random.normal(size=x.shape), x.dtype)
+    seen = []
+    for kind in (keras.layers.BatchNormalization, models.BatchNormalization):
+        layer = kind(momentum=0.9, dtype=policy)
+        layer.build(x.shape)
+        layer.gamma.assign(np.linspace(0.5, 2, 16))
+        layer.beta.assign(np.linspace(-1, 1, 16))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=True)
+        gradients = tape.gradient(y, [x, layer.gamma.value, layer.beta.value], upstream)
+        seen.append([y, *gradients, layer.moving_mean, layer.moving_variance, layer(x, training=False)])
+    for usual, ours in zip(*seen, strict=True):
+        usual, ours = (np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(a, "float32"))) for a in (usual, ours))
+        np.testing.assert_allclose(ours, usual, atol=(2e-5 if policy == "float32" else 0.02) * np.abs(usual).max())

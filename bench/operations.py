@@ -1,7 +1,9 @@
-"""The gradient of a convolution's kernel: oneDNN's own, and as one matrix product for each place of the kernel.
+"""Two operations that the kit replaces, each beside its usual form.
 
-Run from the root of the kit:  python -m bench.convolution
-`models.convolve` uses the second where this table shows it ahead: bfloat16, maps of 6×6 and smaller.
+Run from the root of the kit:  python -m bench.operations
+- The gradient of a convolution's kernel: oneDNN's own, and as one matrix product for each place of the kernel.
+  `models.convolve` uses the second where this table shows it ahead: bfloat16, maps of 6×6 and smaller.
+- Batch norm, forward and backward: Keras' own, and `models.BatchNormalization`.
 """
 
 import os
@@ -9,6 +11,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import keras
 import tensorflow as tf
 
 from fer_utils import models, training
@@ -44,8 +47,32 @@ def best(function, *arguments):
     return 1000 * min(times)
 
 
+def norm_step(layer):
+    @tf.function
+    def of(x, upstream):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            maps = layer(x, training=True)
+        return tape.gradient(maps, x, upstream)
+
+    return of
+
+
+def norms():
+    print("\nbatch norm, forward and backward")
+    print(f"{'pictures, side, channels':26} {'precision':10} {'Keras':>8} {'ours':>9} {'times faster':>13}")
+    for pictures, side, channels in ((128, 48, 32), (128, 24, 80), (128, 12, 128)):
+        for precision in ("mixed_bfloat16", "float32"):
+            dtype = "bfloat16" if precision == "mixed_bfloat16" else "float32"
+            x, upstream = (tf.cast(tf.random.normal((pictures, side, side, channels)), dtype) for _ in range(2))
+            layers = keras.layers.BatchNormalization, models.BatchNormalization
+            usual, ours = (best(norm_step(layer(dtype=precision)), x, upstream) for layer in layers)
+            shape = f"{pictures}, {side}, {channels}"
+            print(f"{shape:26} {dtype:10} {usual:8.1f} {ours:9.1f} {usual / ours:13.2f}", flush=True)
+
+
 def main():
-    print(f"{training.processor()}; kernel gradient of a 3×3 convolution, milliseconds, best of ten")
+    print(f"{training.processor()}; milliseconds, best of ten\n\nkernel gradient of a 3×3 convolution")
     print(f"{'pictures, side, in, out':26} {'precision':10} {'oneDNN':>8} {'products':>9} {'times faster':>13}")
     for pictures, side, channels, filters in SHAPES:
         for precision in (tf.bfloat16, tf.float32):
@@ -56,6 +83,7 @@ def main():
             usual, ours = (best(gradient(way), x, kernel, upstream) for way in ways)
             shape = f"{pictures}, {side}, {channels}, {filters}"
             print(f"{shape:26} {precision.name:10} {usual:8.1f} {ours:9.1f} {usual / ours:13.2f}", flush=True)
+    norms()
 
 
 if __name__ == "__main__":
