@@ -69,6 +69,42 @@ def start(shape=IMAGE_SHAPE, **normalisation):
 
 
 @keras.saving.register_keras_serializable("fer_utils")
+class Conv2D(layers.Conv2D):
+    """Keras' convolution, whose kernel's gradient is computed in the faster way on small maps (`convolve`)."""
+
+    def convolution_op(self, inputs, kernel):
+        if self.padding == "same" and self.strides == (1, 1):
+            return convolve(inputs, keras.ops.convert_to_tensor(kernel))
+        return super().convolution_op(inputs, kernel)
+
+
+def convolve(x, kernel):
+    """A convolution that keeps the size; on small maps the kernel's gradient is a few plain matrix products.
+
+    oneDNN's own is slow there in bfloat16: 2.3 times slower at 6×6, 4 times at 3×3 (`python -m bench.operations`).
+    """
+    if x.dtype == "bfloat16" and x.shape[1] is not None and x.shape[1] <= 6:
+        return _convolve_small(x, kernel)
+    return tf.nn.conv2d(x, kernel, 1, "SAME")
+
+
+@tf.custom_gradient
+def _convolve_small(x, kernel):
+    def gradients(upstream):
+        rows, columns, channels, filters = kernel.shape
+        height, width = x.shape[1:3]
+        above, left = (rows - 1) // 2, (columns - 1) // 2
+        framed = tf.pad(x, [[0, 0], [above, rows - 1 - above], [left, columns - 1 - left], [0, 0]])
+        flat = tf.reshape(upstream, [-1, filters])
+        seen = [framed[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
+        products = [tf.matmul(tf.reshape(window, [-1, channels]), flat, transpose_a=True) for window in seen]
+        back = tf.nn.conv2d_transpose(upstream, kernel, tf.shape(x), 1, "SAME")
+        return back, tf.reshape(tf.stack(products), kernel.shape)
+
+    return tf.nn.conv2d(x, kernel, 1, "SAME"), gradients
+
+
+@keras.saving.register_keras_serializable("fer_utils")
 class BatchNormalization(layers.BatchNormalization):
     """Keras' batch norm of maps, by TensorFlow's fused operation while it trains: the same, 3–6 times faster.
 
@@ -101,7 +137,7 @@ def cnn_a(dropout=0.25, **normalisation):
     """A's CNN: three conv blocks 48 -> 24 -> 12 -> 6, then 110 – 480 – 7. 629,077 parameters, 1,420 not trained."""
     inputs, x = start(**normalisation)
     for block, (filters, size) in enumerate([(50, 5), (80, 5), (100, 3)], start=1):
-        x = layers.Conv2D(filters, size, padding="same", activation="relu", name=f"conv2d_{block}")(x)
+        x = Conv2D(filters, size, padding="same", activation="relu", name=f"conv2d_{block}")(x)
         x = BatchNormalization(name=f"bn_{block}")(x)
         x = layers.MaxPooling2D(2, name=f"pool_{block}")(x)
         x = layers.Dropout(dropout, name=f"drop_{block}")(x)
@@ -126,7 +162,7 @@ def cnn_b(dropout=0.25, **normalisation):
     """B's CNN: four conv blocks up to 512 filters, the last one pooled by its mean, then 1024 – 256 – 7. 8,019,463."""
     inputs, x = start(**normalisation)
     for block, (filters, size) in enumerate([(64, 5), (128, 3), (512, 3), (512, 3)], start=1):
-        x = layers.Conv2D(filters, size, padding="same", name=f"conv2d_{block}")(x)
+        x = Conv2D(filters, size, padding="same", name=f"conv2d_{block}")(x)
         x = layers.LeakyReLU(0.1, name=f"leaky_{block}")(x)
         x = BatchNormalization(name=f"bn_{block}")(x)
         pool = layers.AveragePooling2D if block == 4 else layers.MaxPooling2D
@@ -157,7 +193,7 @@ def cnn_c(dropout=1.0, **normalisation):
     inputs, x = start(**normalisation)
     blocks = [(16, 1, 0.0), (32, 2, 0.1), (64, 1, 0.2), (128, 2, 0.3), (256, 2, 0.3), (512, 2, 0.5), (512, 2, 0.5)]
     for block, (filters, pool, rate) in enumerate(blocks, start=1):
-        x = layers.Conv2D(filters, 3, padding="same", name=f"conv2d_{block}")(x)
+        x = Conv2D(filters, 3, padding="same", name=f"conv2d_{block}")(x)
         x = BatchNormalization(name=f"bn_{block}")(x)
         x = layers.LeakyReLU(0.1, name=f"leaky_{block}")(x)
         if pool > 1:
@@ -187,7 +223,7 @@ def cnn_d(**normalisation):
     he = {"activation": "relu", "kernel_initializer": "he_normal"}  # eight convs without batch norm need it to start
     for block, filters in enumerate([64, 128, 256, 512], start=1):
         for part in (1, 2):
-            x = layers.Conv2D(filters, 3, padding="same", name=f"conv2d_{block}_{part}", **he)(x)
+            x = Conv2D(filters, 3, padding="same", name=f"conv2d_{block}_{part}", **he)(x)
         x = layers.MaxPooling2D(2, name=f"pool_{block}")(x)
     x = layers.Flatten(name="flatten")(x)
     for number, width in enumerate([1712, 574], start=1):
@@ -211,7 +247,7 @@ def cnn_e(l1=3e-5, l2=5e-5, **normalisation):
     for block, filters in enumerate([32, 64, 128], start=1):
         for part, size in enumerate([5, 4], start=1):
             name = f"{block}_{part}"
-            x = layers.Conv2D(filters, size, padding="same", activation="relu", name=f"conv2d_{name}", **penalty)(x)
+            x = Conv2D(filters, size, padding="same", activation="relu", name=f"conv2d_{name}", **penalty)(x)
             x = BatchNormalization(name=f"bn_{name}")(x)
         x = layers.MaxPooling2D(4, padding="same", name=f"pool_{block}")(x)
     x = layers.Flatten(name="flatten")(x)
@@ -242,7 +278,7 @@ def cnn_small(width=16, dropout=0.0, **normalisation):
     """
     inputs, x = start(**normalisation)
     for block, filters in enumerate([width, 2 * width, 4 * width], start=1):
-        x = layers.Conv2D(
+        x = Conv2D(
             filters, 3, padding="same", activation="relu", kernel_initializer="he_normal", name=f"conv2d_{block}"
         )(x)
         x = layers.MaxPooling2D(2, name=f"pool_{block}")(x)
@@ -285,32 +321,6 @@ class StandardisedConv2D(layers.Conv2D):
         scale = RELU_GAIN * self.gain * keras.ops.rsqrt(variance * fan_in + 1e-4)
         maps = convolve(x, keras.ops.cast((self.kernel - mean) * scale, x.dtype))
         return self.activation(maps + keras.ops.cast(keras.ops.reshape(self.bias, (1, 1, 1, -1)), x.dtype))
-
-
-def convolve(x, kernel):
-    """A convolution that keeps the size; on small maps the kernel's gradient is a few plain matrix products.
-
-    oneDNN's own is slow there in bfloat16: 2.3 times slower at 6×6, 4 times at 3×3 (`python -m bench.operations`).
-    """
-    if x.dtype == "bfloat16" and x.shape[1] is not None and x.shape[1] <= 6:
-        return _convolve_small(x, kernel)
-    return tf.nn.conv2d(x, kernel, 1, "SAME")
-
-
-@tf.custom_gradient
-def _convolve_small(x, kernel):
-    def gradients(upstream):
-        rows, columns, channels, filters = kernel.shape
-        height, width = x.shape[1:3]
-        above, left = (rows - 1) // 2, (columns - 1) // 2
-        framed = tf.pad(x, [[0, 0], [above, rows - 1 - above], [left, columns - 1 - left], [0, 0]])
-        flat = tf.reshape(upstream, [-1, filters])
-        seen = [framed[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
-        products = [tf.matmul(tf.reshape(window, [-1, channels]), flat, transpose_a=True) for window in seen]
-        back = tf.nn.conv2d_transpose(upstream, kernel, tf.shape(x), 1, "SAME")
-        return back, tf.reshape(tf.stack(products), kernel.shape)
-
-    return tf.nn.conv2d(x, kernel, 1, "SAME"), gradients
 
 
 @keras.saving.register_keras_serializable("fer_utils")
