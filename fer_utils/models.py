@@ -74,7 +74,7 @@ class Conv2D(layers.Conv2D):
 
     def convolution_op(self, inputs, kernel):
         if self.padding == "same" and self.strides == (1, 1):
-            return convolve(inputs, keras.ops.convert_to_tensor(kernel))
+            return convolve(inputs, tf.cast(kernel, inputs.dtype))
         return super().convolution_op(inputs, kernel)
 
 

@@ -160,3 +160,14 @@ def test_batch_norm_is_that_of_keras(policy):
     for usual, ours in zip(*seen, strict=True):
         usual, ours = (np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(a, "float32"))) for a in (usual, ours))
         np.testing.assert_allclose(ours, usual, atol=(2e-5 if policy == "float32" else 0.02) * np.abs(usual).max())
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_small_maps_are_explained_outside_of_a_training_too(policy):
+    layer = models.Conv2D(4, 3, padding="same", dtype=policy)
+    x = tf.ones([2, 6, 6, 3], "bfloat16" if policy == "mixed_bfloat16" else "float32")
+    layer(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer.convolution_op(x, layer.kernel)  # the kernel as a variable, which nothing has cast
+    assert tape.gradient(y, x).shape == x.shape
