@@ -20,7 +20,7 @@ PARTS = {
     "Loading": ["bench.loading"],
     "Training, each preset beside plain Keras in float32": ["bench.training"],
     "Two operations that the kit replaces": ["bench.operations"],
-    "Time to accuracy": ["bench.time_to_accuracy", "3"],
+    "Time to accuracy": ["bench.time_to_accuracy"],
     "Explanations beside tf-keras-vis": ["bench.explain"],
     "The report": ["bench.report"],
 }
