@@ -18,7 +18,6 @@ PRESETS = {
         "rounds": 3,
         "patience": 8,
         "quick": {  # a few hundred steps: weaker dropout and augmentation, or nothing is learned yet
-            "limit": 3000,
             "passes": 4,
             "rounds": 1,
             "batch": 32,
