@@ -18,11 +18,11 @@ from fer_utils import data
 TARGET = Path(__file__).with_name("RESULTS.md")
 PARTS = {
     "Loading": ["bench.loading"],
-    "Training, each preset beside plain Keras in float32": ["bench.training"],
+    "Training, each preset beside plain Keras in float32": ["bench.training", *"A B C D E small fast tiny".split()],
     "Two operations that the kit replaces": ["bench.operations"],
     "Time to accuracy": ["bench.time_to_accuracy"],
-    "Explanations beside tf-keras-vis": ["bench.explain"],
     "The report": ["bench.report"],
+    "Explanations beside tf-keras-vis": ["bench.explain"],
 }
 
 

@@ -21,7 +21,7 @@ def share_bars(shares, of, height, legend, written=False):
         places = np.arange(len(BILINGUAL)) + (number - (len(shares) - 1) / 2) * thickness
         drawn = axis.barh(places, values, height=0.85 * thickness, color=color, label=name)
         if written:
-            axis.bar_label(drawn, fmt="{:.1%}", padding=2, fontsize=6)
+            axis.bar_label(drawn, fmt=" {:.1%}", fontsize=6)
     axis.set(yticks=range(len(BILINGUAL)), yticklabels=BILINGUAL, xlabel=f"share of the {of}")
     axis.invert_yaxis()
     axis.tick_params(axis="y", length=0)
