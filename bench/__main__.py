@@ -17,20 +17,20 @@ from fer_utils import data
 
 TARGET = Path(__file__).with_name("RESULTS.md")
 PARTS = {
-    "Loading": ["bench.loading"],
-    "Training, each preset beside plain Keras in float32": ["bench.training", *"A B C D E small fast tiny".split()],
-    "Two operations that the kit replaces": ["bench.operations"],
-    "Time to accuracy": ["bench.time_to_accuracy"],
-    "The report": ["bench.report"],
-    "Explanations beside tf-keras-vis": ["bench.explain"],
+    "Loading": "bench.loading",
+    "Training, each preset beside plain Keras in float32": "bench.training A B C D E small fast tiny",
+    "Two operations that the kit replaces": "bench.operations",
+    "Time to accuracy": "bench.time_to_accuracy",
+    "The report": "bench.report",
+    "Explanations beside tf-keras-vis": "bench.explain",
 }
 
 
 def missing(part):
     """Why a part cannot be measured here, or None."""
-    if "time_to_accuracy" in part[0] and data.load().drawn:
+    if "time_to_accuracy" in part and data.load().drawn:
         return "needs FER2013 (DATA=…)"
-    if "explain" in part[0] and not importlib.util.find_spec("tf_keras_vis"):
+    if "explain" in part and not importlib.util.find_spec("tf_keras_vis"):
         return "needs tf-keras-vis (see bench/explain.py)"
 
 
@@ -44,14 +44,12 @@ def main():
             texts.append(f"## {title}\n\nNot measured: {reason}.\n")
             continue
         began = time.perf_counter()
-        done = subprocess.run([sys.executable, "-m", *part], stdout=subprocess.PIPE, text=True)
+        done = subprocess.run([sys.executable, "-m", *part.split()], stdout=subprocess.PIPE, text=True)
         print(done.stdout, flush=True)
         seconds = time.perf_counter() - began
         highest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         state = "" if not done.returncode else ", FAILED"
-        facts = (
-            f"`python -m {' '.join(part)}`: {seconds:.0f} s; highest memory of a process so far {highest:.0f} MB{state}"
-        )
+        facts = f"`python -m {part}`: {seconds:.0f} s; highest memory of a process so far {highest:.0f} MB{state}"
         texts.append(f"## {title}\n\n```\n{done.stdout.rstrip()}\n```\n\n{facts}.\n")
         TARGET.write_text("\n".join(texts), "utf-8")
     print(TARGET)
