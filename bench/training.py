@@ -2,11 +2,13 @@
 
 Run from the root of the kit:  python -m bench.training [presets …]
 Both sides have the same network, pictures, augmentation, batch and optimiser and take turns. Ours is what `runs.Run`
-trains: this processor's precision and `augment.batches`. Plain Keras is float32, with Keras' own augmentation layers
-in front of the network, as its guides show it. The peak is a product of two 2048×2048 matrices in the precision of the
+trains: this processor's precision and `augment.batches`. Plain Keras is float32, with Keras' own layers, those of
+augmentation in front of the network, as its guides show it. The peak is a product of two 2048×2048 matrices in the precision of the
 run, measured before and after, as other users of the machine may come and go.
 """
 
+import contextlib
+import functools
 import os
 import statistics
 import sys
@@ -44,8 +46,21 @@ def layers_of(settings):
     if settings.get("zoom") or settings.get("crop"):
         found.append(keras.layers.RandomZoom(settings.get("zoom") or settings["crop"], fill_mode="nearest"))
     if settings.get("noise"):
-        found.append(keras.layers.GaussianNoise(255 * settings["noise"]))
+        noise = keras.layers.GaussianNoise(settings["noise"])
+        found += [keras.layers.Rescaling(1 / 255), noise, keras.layers.Rescaling(255)]
     return found
+
+
+@contextlib.contextmanager
+def keras_own_layers():
+    """Within it networks are built from Keras' own layers, where the kit has faster ones of the same mathematics."""
+    kits = models.Conv2D, models.BatchNormalization
+    models.Conv2D = keras.layers.Conv2D
+    models.BatchNormalization = functools.partial(keras.layers.BatchNormalization, momentum=models.MOMENTUM)
+    try:
+        yield
+    finally:
+        models.Conv2D, models.BatchNormalization = kits
 
 
 class Side:
@@ -77,7 +92,7 @@ def sides(preset, faces):
             images, labels, settings["batch"], seed=0, passes=1, augmentation=settings["augmentation"]
         )
         ours = Side(training.build(settings, images), settings, stream.map(training.targets([], 0, None)))
-    with training.precision(settings | {"precision": "float32"}):
+    with training.precision(settings | {"precision": "float32"}), keras_own_layers():
         model = training.build(settings, images)
         inputs = x = keras.Input((48, 48, 1))
         for layer in layers_of(settings["augmentation"]):
