@@ -3,8 +3,8 @@
 Run from the root of the kit:  python -m bench.training [presets …]
 Both sides have the same network, pictures, augmentation, batch and optimiser and take turns. Ours is what `runs.Run`
 trains: this processor's precision and `augment.batches`. Plain Keras is float32, with Keras' own layers, those of
-augmentation in front of the network, as its guides show it. The peak is a product of two 2048×2048 matrices in the precision of the
-run, measured before and after, as other users of the machine may come and go.
+augmentation in front of the network, as its guides show it. The peak is a product of two 2048×2048 matrices in the
+precision of the run, measured before and after, as other users of the machine may come and go.
 """
 
 import contextlib
