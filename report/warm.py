@@ -117,8 +117,8 @@ def stand_in(name, connection_file):
     wanted = {"connection_file": connection_file, "folder": os.getcwd(), "environment": dict(os.environ)}
     socket.send_fds(kernel, [json.dumps(wanted).encode()], [1, 2])
     number = int(kernel.makefile().readline())
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda received, _: os.killpg(number, received))
+    for handed_on in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(handed_on, lambda received, _: os.killpg(number, received))
     report = os.getppid()
     kernel.settimeout(1)
     while os.getppid() == report:  # a report that was killed cannot end its kernels
