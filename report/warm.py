@@ -34,14 +34,18 @@ class Warm:
     def __init__(self, socket_name, environment):
         self.socket_name = socket_name
         inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # as a kernel sets it before all imports
-        self.server = subprocess.Popen(
-            [sys.executable, __file__, "serve", socket_name],
-            env={**environment, **inline},
-            stdin=subprocess.PIPE,  # its end tells the server that the report is gone
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for the kernels
-        )
+        with socket.socket(socket.AF_UNIX) as listener:  # made here: callers may come before the server is ready
+            listener.bind(socket_name)
+            listener.listen()
+            self.server = subprocess.Popen(
+                [sys.executable, __file__, "serve", str(listener.fileno())],
+                env={**environment, **inline},
+                pass_fds=[listener.fileno()],
+                stdin=subprocess.PIPE,  # its end tells the server that the report is gone
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the kernels
+            )
 
     def command(self, connection_file):
         """What Jupyter shall start for a kernel."""
@@ -59,11 +63,9 @@ class Warm:
 # -- the warm process --------------------------------------------------------------------------------------------------
 
 
-def serve(name):
-    """Forks a kernel for each caller, until standard input ends."""
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(name)
-    listener.listen()
+def serve(descriptor):
+    """Forks a kernel for each caller at the listening socket, until standard input ends."""
+    listener = socket.socket(fileno=int(descriptor))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks: they shall leave no zombies
     for module in IMPORTED:
         with contextlib.suppress(ImportError):  # then the notebook that needs it says so

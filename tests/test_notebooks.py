@@ -2,11 +2,14 @@
 
 import ast
 import json
+import tempfile
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
+from fer_report import execute
+from fer_report.project import Project
 
 KIT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((KIT / "notebooks").glob("*.ipynb"))
@@ -56,11 +59,26 @@ class TestAsCommitted:
                 assert "0." not in cell.source.replace("0.1", ""), cell.source
 
 
+@pytest.fixture(scope="module")
+def kernels(few_faces):
+    """The report's own kernels: forks of a process that has imported TensorFlow, on few faces."""
+    with execute.Kernels(Project(KIT), jobs=2) as kernels:
+        kernels.environment["FER_DATA"] = str(few_faces)
+        kernels.warm_up()
+        yield kernels
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_runs_in_smoke_and_shows_captioned_things(path, on_few_faces, tmp_path):
-    executed = papermill.execute_notebook(
-        str(path), str(tmp_path / "out.ipynb"), {"profile": "smoke"}, cwd=str(path.parent), progress_bar=False
-    )
+def test_runs_in_smoke_and_shows_captioned_things(path, kernels):
+    with tempfile.TemporaryDirectory(prefix="fer-") as scratch:  # a short path: sockets allow some 100 characters
+        executed = papermill.execute_notebook(
+            str(path),
+            None,
+            {"profile": "smoke"},
+            cwd=str(path.parent),
+            progress_bar=False,
+            kernel_manager_class=kernels.manager_class(scratch),
+        )
     outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
     shown = [output["metadata"]["fer"] for output in outputs if "fer" in output.get("metadata", {})]
     kinds = [fer["kind"] for fer in shown]
