@@ -90,8 +90,10 @@ def prepare(settings, images):
     model.compile(
         optimizer=optimizer(settings, steps=math.ceil(len(images) / settings["batch"])),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings["label_smoothing"]),
-        metrics=["accuracy"],
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
     )
+    # Whatever the first step would create: TensorFlow traces a step that creates variables a second time.
+    model.optimizer.build(model.trainable_variables)
     return model
 
 
@@ -145,7 +147,6 @@ def resume(model, folder, steps):
     """Loads the state of an interrupted training, if there is one, and the history up to it."""
     state = folder / "state.weights.h5"
     if state.exists():
-        model.optimizer.build(model.trainable_variables)
         model.load_weights(state)
     first_pass = int(_array(model.optimizer.iterations)) // steps
     history = folder / "history.csv"
