@@ -152,10 +152,10 @@ PRESETS = {
         "quick": {"passes": 6, "batch": 32, "sizes": []},
         "smoke": {"sizes": []},
     },
-    # A student of 95,610 parameters that learns from trained networks.
+    # A student of 96,882 parameters that learns from trained networks.
     "tiny": {
         "model": "cnn_fast",
-        "model_settings": {"widths": [16, 24, 32, 48], "dropout": 0.0},
+        "model_settings": {"widths": [32, 32, 32, 40], "dropout": 0.0},
         "normalisation": "zscore",
         "augmentation": {"flip": True, "shift": 0.08, "rotation": 10.0, "zoom": 0.1},
         "optimizer": "adamw",
