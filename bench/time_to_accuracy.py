@@ -2,7 +2,8 @@
 
 Run from the root of the kit, with your FER2013:  FER_DATA=fer2013.csv python -m bench.time_to_accuracy [long]
 Short: 6 passes of `fast`, one of B (minutes). Long: both to their ends, B until its validation accuracy has not risen
-for 12 passes (hours). The trainings are runs of the store: what is there already is not trained again.
+for 12 passes (hours). The trainings are runs of the store: what is there already is not trained again. B too has the
+kit's faster layers (`bench.training` says by how much): beside plain Keras `fast` is further ahead than shown here.
 
 A curve is the accuracy on validation after each pass (choices are made by it); PublicTest is scored once, at the end of
 a training, and is its last mark. Draws build/bench/time-to-accuracy.svg, and prints when each reached .62.
