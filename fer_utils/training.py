@@ -229,13 +229,15 @@ def targets(teachers, teaching, side):
     """The last step of the training stream: labels as distributions, with the teachers' say; pictures at their size.
 
     The teachers see the very picture that the student sees, before it is shrunk (Beyer et al. 2022, Knowledge
-    Distillation: A Good Teacher Is Patient and Consistent, arXiv:2106.05237).
+    Distillation: A Good Teacher Is Patient and Consistent, arXiv:2106.05237), and its mirror image: a network's mean
+    answer to both is right more often than its answer to one.
     """
 
     def target(pictures, labels):
         truth = tf.one_hot(labels, len(CLASSES))
         if teachers:
-            answers = [teacher(pictures, training=False) for teacher in teachers]
+            views = pictures, tf.reverse(pictures, axis=[2])
+            answers = [teacher(view, training=False) for teacher in teachers for view in views]
             truth = teaching * tf.add_n(answers) / len(answers) + (1 - teaching) * truth
         if side:
             pictures = tf.image.resize(pictures, (side, side), method="area")

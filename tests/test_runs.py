@@ -325,6 +325,20 @@ def test_a_target_mixes_the_label_with_what_the_teachers_say_of_the_whole_pictur
     np.testing.assert_allclose(target, [[0, 0.4, 0.4, 0, 0.2, 0, 0], [0, 0.6, 0.4, 0, 0, 0, 0]], atol=1e-6)
 
 
+def test_a_teacher_is_asked_about_the_mirror_image_too():
+    import tensorflow as tf
+
+    from fer_utils import training
+
+    def side_of_the_light(pictures, training):
+        return tf.one_hot(tf.cast(tf.reduce_mean(pictures[:, :, 24:], (1, 2, 3)) > 0, tf.int32), 7)
+
+    pictures = np.zeros((1, 48, 48, 1), np.float32)
+    pictures[:, :, 40:] = 255
+    _, target = training.targets([side_of_the_light], 1.0, None)(pictures, tf.constant([6]))
+    np.testing.assert_allclose(target, [[0.5, 0.5, 0, 0, 0, 0, 0]])
+
+
 def test_a_student_trains_its_teachers_first_and_another_teacher_makes_another_student(on_few_faces, store):
     taught = {"preset": "small", "profile": "smoke", "teachers": [{"preset": "small", "seed": 5}]}
     student = runs.Run(**taught).fit()
