@@ -90,10 +90,9 @@ def prepare(settings, images):
     model.compile(
         optimizer=optimizer(settings, steps=math.ceil(len(images) / settings["batch"])),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings["label_smoothing"]),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],  # the word would be made an object in a step
     )
-    # Whatever the first step would create: TensorFlow traces a step that creates variables a second time.
-    model.optimizer.build(model.trainable_variables)
+    model.optimizer.build(model.trainable_variables)  # TensorFlow traces a step that creates variables a second time
     return model
 
 
