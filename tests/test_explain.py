@@ -82,7 +82,9 @@ def test_maps_point_at_the_only_corner_that_counts(name, corner, images, classes
     assert maps.shape == (N, 48, 48) and maps.dtype == np.float32
     reach = CORNER + 8  # a square of the occlusion, and a convolution, look a little further
     assert (maps.sum(axis=(1, 2)) > 0).all()
-    assert maps[:, reach:].max() == maps[:, :, reach:].max() == 0
+    # Occlusion compares pictures within a batch, and a processor may round the last of them otherwise than the first.
+    rounding = 1e-5 * maps.max() if name == "occlusion" else 0
+    assert max(maps[:, reach:].max(), maps[:, :, reach:].max()) <= rounding
 
 
 def test_integrated_gradients_are_complete(small, images, classes):
