@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from fer_utils import augment, models, presets, runs, sample, training
+from fer_utils.labels import CLASSES
 
 PICTURES, TURNS, SECONDS = 1024, 3, 4.0
 
@@ -89,7 +90,12 @@ def sides(preset, faces):
     images, labels = faces.images[:PICTURES], faces.labels[:PICTURES].astype("int64")
     with training.precision(settings):
         stream = augment.batches(
-            images, labels, settings["batch"], seed=0, passes=1, augmentation=settings["augmentation"]
+            images,
+            tf.one_hot(labels, len(CLASSES)),
+            settings["batch"],
+            seed=0,
+            passes=1,
+            augmentation=settings["augmentation"],
         )
         ours = Side(training.build(settings, images), settings, stream.map(training.targets([], 0, None)))
     with training.precision(settings | {"precision": "float32"}), keras_own_layers():
@@ -97,7 +103,7 @@ def sides(preset, faces):
         inputs = x = keras.Input((48, 48, 1))
         for layer in layers_of(settings["augmentation"]):
             x = layer(x)
-        pairs = tf.data.Dataset.from_tensor_slices((images.astype("float32"), tf.one_hot(labels, 7)))
+        pairs = tf.data.Dataset.from_tensor_slices((images.astype("float32"), tf.one_hot(labels, len(CLASSES))))
         stream = pairs.shuffle(PICTURES).batch(settings["batch"])
         plain = Side(keras.Model(inputs, model(x)), settings, stream)
     return settings, ours, plain

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold
 
 from fer_utils import data, evaluation
 from fer_utils.data import DataError
@@ -245,6 +247,41 @@ def votes(dataset, path=None):
     counts = table[VOTE_COLUMNS].to_numpy(np.int64)[: len(dataset.labels)]
     check_rows(path, dataset, table["Usage"].map(USAGES).to_numpy(str), counts)
     return counts
+
+
+def label_chances(dataset, folds=5):
+    """The chance of each label, given what people voted: training targets that know how doubtful a picture is.
+
+    A multinomial logistic regression on the shares of the votes. It learns from the train split alone and in parts: the
+    chances of a picture come from a model that has not seen that picture's label.
+
+    Args:
+        dataset: data.Dataset with votes at hand (`votes`).
+        folds: number of those parts.
+
+    Returns:
+        (n, 7) float32, rows sum to 1; a row for each picture of the train split, in its order.
+
+    Raises:
+        DataError: where there are no votes; the message says where to put them.
+
+    References:
+        Peterson, Battleday, Griffiths & Russakovsky (2019), Human Uncertainty Makes Classification More Robust,
+        arXiv:1908.07086.
+    """
+    counts = votes(dataset)
+    if counts is None:
+        raise DataError(
+            f"{dataset.name} has no votes: put FERPlus' fer2013new.csv beside fer2013.csv, or set FER_PLUS to its path."
+        )
+    where = dataset.where("train")
+    shares, labels = counts[where] / counts[where].sum(axis=1, keepdims=True).clip(1), dataset.labels[where]
+    evidence = np.hstack([shares, np.sqrt(shares)])  # the root tells one vote in ten from none
+    chances = np.zeros((len(where), len(CLASSES)), np.float32)
+    for known, asked in KFold(folds, shuffle=True, random_state=0).split(evidence):
+        model = LogisticRegression(max_iter=500).fit(evidence[known], labels[known])
+        chances[np.ix_(asked, model.classes_)] = model.predict_proba(evidence[asked])
+    return chances
 
 
 def read_votes(path):

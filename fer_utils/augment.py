@@ -93,27 +93,29 @@ def cutout(images, seed, side):
     return tf.where(hole, tf.reduce_mean(images, axis=(1, 2, 3), keepdims=True), images)
 
 
-def batches(images, labels, batch, seed, first_pass=0, passes=1, augmentation=None, balanced=False):
-    """The training pictures, shuffled anew in every pass, as a tf.data stream of (images, labels).
+def batches(images, targets, batch, seed, first_pass=0, passes=1, augmentation=None, balanced=None):
+    """The training pictures, shuffled anew in every pass, as a tf.data stream of (images, targets).
 
     The batch at a given place is a function of (seed, pass, place) alone, whatever was read before it.
 
     Args:
-        images: (N, 48, 48, 1) uint8 array. labels: (N,) int array.
+        images: (N, 48, 48, 1) uint8 array. targets: array of N rows, such as labels or their distributions.
         batch: pictures a step; the last batch of a pass may be smaller.
         seed: int. first_pass, passes: the stream holds the passes first_pass … passes − 1.
         augmentation: settings of `augment`, or None.
-        balanced: draw each pass with replacement, every class equally often, instead of every picture once.
+        balanced: (N,) int labels: draw each pass with replacement, every class equally often; None: every picture once.
 
     Returns:
-        tf.data.Dataset of ((batch, 48, 48, 1) float32 in 0…255, (batch,) int64).
+        tf.data.Dataset of ((batch, 48, 48, 1) float32 in 0…255, (batch, …) as the targets).
     """
     count, steps = len(images), math.ceil(len(images) / batch)
-    images, labels = tf.constant(images), tf.constant(labels, tf.int64)
-    rarity = -tf.math.log(tf.gather(tf.cast(tf.math.bincount(tf.cast(labels, tf.int32)), tf.float32), labels))
+    images, targets = tf.constant(images), tf.constant(targets)
+    if balanced is not None:
+        classes = tf.constant(balanced, tf.int32)
+        rarity = -tf.math.log(tf.gather(tf.cast(tf.math.bincount(classes), tf.float32), classes))
 
     def places(number):  # one pass: which pictures each of its batches holds
-        if balanced:
+        if balanced is not None:
             order = tf.random.stateless_categorical(rarity[None], count, seed=[seed, number], dtype=tf.int32)[0]
         else:
             order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=[seed, number])
@@ -123,7 +125,7 @@ def batches(images, labels, batch, seed, first_pass=0, passes=1, augmentation=No
         pictures = tf.cast(tf.gather(images, places), tf.float32)
         if augmentation:
             pictures = augment(pictures, tf.stack([tf.constant(seed, tf.int64), step]), **augmentation)
-        return pictures, tf.gather(labels, places)
+        return pictures, tf.gather(targets, places)
 
     stream = tf.data.Dataset.range(first_pass, passes).flat_map(places)
     return stream.map(read, num_parallel_calls=2).prefetch(4)

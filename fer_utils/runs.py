@@ -136,6 +136,10 @@ class Run(Stored):
         limit: use only so many training pictures; None: all.
         teachers: settings of other runs; their mean answer to each training picture becomes part of its target.
         teaching: that part; the rest is the label (Hinton, Vinyals & Dean 2015, arXiv:1503.02531).
+        start: settings of another run of the same network, whose weights this one begins with, as for `teachers`; {}:
+            weights drawn from the seed.
+        votes: share of a picture's target that is the chance of each label given what ten people voted on it (FERPlus);
+            the rest is the label. More than 0 needs their votes (`audit.votes`).
         precision: `auto`, `float32` or `mixed_bfloat16`.
         source: where the pictures are (`data.load`).
 
@@ -164,6 +168,8 @@ class Run(Stored):
     limit: int | None
     teachers: list[dict] = []
     teaching: float = pydantic.Field(0.9, ge=0, le=1)
+    start: dict = {}
+    votes: float = pydantic.Field(0.0, ge=0, le=1)
     precision: str = pydantic.Field("auto", pattern="^(auto|float32|mixed_bfloat16)$")
 
     @classmethod
@@ -176,8 +182,9 @@ class Run(Stored):
         settings = settings | given
         settings.setdefault("data", data.fingerprint(settings.get("source", "auto")))
         if "code" not in settings:
-            taught_by = [teacher.name for teacher in taught(settings)]  # another teacher makes another student
-            settings["code"] = "+".join([code_hash(settings["model"]), *taught_by])
+            rests_on = [run.name for run in [*begun(settings), *taught(settings)]]  # another teacher, another student
+            asked = [("audit", "label_chances")] if settings.get("votes") else []
+            settings["code"] = "+".join([code_hash(settings["model"], functions=asked), *rests_on])
         return settings
 
     def changed(self):
@@ -191,12 +198,14 @@ class Run(Stored):
         return data.load(self.source)
 
     def make(self, dataset, folder):
-        from fer_utils import training  # imports TensorFlow: only when there is something to train
+        from fer_utils import audit, training  # imports TensorFlow: only when there is something to train
 
         if name := pretrained.name_in(self.preset):
             return training.adopt(name, self.settings(), dataset, folder)
-        teachers = [run.model() for run in fit_all(taught(self.settings() | {"source": self.source}))]
-        training.train(self.settings(), dataset, folder, teachers)
+        settings = self.settings() | {"source": self.source}
+        start, teachers = ([run.model() for run in fit_all(of(settings))] for of in (begun, taught))
+        chances = audit.label_chances(dataset) if self.votes else None
+        training.train(self.settings(), dataset, folder, teachers, chances, *start)
 
 
 def usual(preset, profile):
@@ -210,9 +219,19 @@ def usual(preset, profile):
 
 
 def taught(settings):
-    """The runs that teach a run of these settings: of the same profile and pictures, unless they say otherwise."""
+    """The runs that teach a run of these settings."""
+    return _others(settings, settings.get("teachers", []))
+
+
+def begun(settings):
+    """The run whose weights a run of these settings begins with, in a list; an empty one where there is none."""
+    return _others(settings, [settings["start"]] if settings.get("start") else [])
+
+
+def _others(settings, wanted):
+    """Runs that a run of these settings rests on: of the same profile and pictures, unless they say otherwise."""
     common = {name: settings[name] for name in ("profile", "source") if name in settings}
-    return [Run(**common | teacher) for teacher in settings.get("teachers", [])]
+    return [Run(**common | other) for other in wanted]
 
 
 def changed(settings):

@@ -38,7 +38,7 @@ OPTIMIZERS = {
 }
 
 
-def train(settings, dataset, folder, teachers=()):
+def train(settings, dataset, folder, teachers=(), chances=None, start=None):
     """Trains one network and writes its results into `folder`.
 
     Args:
@@ -46,14 +46,16 @@ def train(settings, dataset, folder, teachers=()):
         dataset: `data.Dataset`; only its `train` and `val` pictures are looked at before the training has ended.
         folder: Path; may hold the state of an interrupted training of the same settings, which is then continued.
         teachers: models whose mean answer to a picture becomes part of its target.
+        chances: (n, 7) for the pictures of the train split, what the labels are mixed with by the setting `votes`.
+        start: model whose weights this training begins with; None: weights drawn from the seed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    images, labels = training_part(dataset, settings["limit"])
+    images, labels, truth = training_part(dataset, settings["limit"], settings["votes"], chances)
     with precision(settings) as policy, devices().scope():
-        model = prepare(settings, images)
+        model = prepare(settings, images, start)
         resume(model, folder, steps=math.ceil(len(images) / settings["batch"]))
         while ahead := next_passes(read_history(folder), settings):
-            fit(model, settings, images, labels, dataset.part("val"), folder, teachers, *ahead)
+            fit(model, settings, images, labels, truth, dataset.part("val"), folder, teachers, *ahead)
         if settings["keep"] == "best":
             model.load_weights(folder / "best.weights.h5")
         if settings["sizes"]:
@@ -75,18 +77,30 @@ def devices():
     return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
 
 
-def training_part(dataset, limit):
-    """The pictures that train: all of the split, or `limit` of them, the same ones in every run."""
+def training_part(dataset, limit, share=0.0, chances=None):
+    """The pictures that train: all of the split, or `limit` of them, the same ones in every run.
+
+    Args:
+        share: of a target that is the picture's row of `chances`, (n, 7) for the split; the rest is its label.
+
+    Returns:
+        (images, labels, truth): (N, 48, 48, 1) uint8, (N,) ints and (N, 7) float32 distributions.
+    """
     where = dataset.where("train")
+    chosen = np.arange(len(where))
     if limit is not None and limit < len(where):
-        where = np.sort(np.random.default_rng(0).permutation(where)[:limit])
-    return np.asarray(dataset.images[where]), np.asarray(dataset.labels[where])
+        chosen = np.sort(np.random.default_rng(0).permutation(len(where))[:limit])
+    images, labels = np.asarray(dataset.images[where[chosen]]), np.asarray(dataset.labels[where[chosen]])
+    truth = np.eye(len(CLASSES), dtype=np.float32)[labels]
+    return images, labels, truth if chances is None else share * chances[chosen] + (1 - share) * truth
 
 
-def prepare(settings, images):
-    """The compiled model with its first weights, all of them drawn from the run's seed."""
+def prepare(settings, images, start=None):
+    """The compiled model with its first weights: drawn from the run's seed, or those of the model `start`."""
     keras.utils.set_random_seed(settings["seed"])
     model = build(settings, images, **({"side": None} if settings["sizes"] else {}))
+    if start is not None:
+        model.set_weights(start.get_weights())
     model.compile(
         optimizer=optimizer(settings, steps=math.ceil(len(images) / settings["batch"])),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings["label_smoothing"]),
@@ -171,17 +185,17 @@ def next_passes(history, settings):
     return number, first, first + end - done, side
 
 
-def fit(model, settings, images, labels, validation, folder, teachers, number, first_pass, end, side):
+def fit(model, settings, images, labels, truth, validation, folder, teachers, number, first_pass, end, side):
     """Trains passes in one go; everything that must survive a kill is on disk after each of them."""
     stream = augment.batches(
         images,
-        labels,
+        truth,
         batch=settings["batch"],
         seed=settings["seed"],
         first_pass=first_pass,
         passes=end,
         augmentation=settings["augmentation"],
-        balanced=settings["imbalance"] == "resample",
+        balanced=labels if settings["imbalance"] == "resample" else None,
     )
     steps = math.ceil(len(images) / settings["batch"])
     model.fit(
@@ -214,9 +228,10 @@ def _evaluation_batches(images, labels, side=None):
     """
     several = tf.distribute.get_strategy().num_replicas_in_sync  # Keras fails unless each of them gets as many pictures
     count, size = len(images) // several * several, max(256 // several * several, several)
-    stream = tf.data.Dataset.from_tensor_slices((np.asarray(images[:count]), np.asarray(labels[:count]))).batch(size)
+    truth = np.eye(len(CLASSES), dtype=np.float32)[np.asarray(labels[:count])]
+    stream = tf.data.Dataset.from_tensor_slices((np.asarray(images[:count]), truth)).batch(size)
     shown = targets([], 0.0, side)
-    return stream.map(lambda pictures, labels: shown(tf.cast(pictures, tf.float32), labels)).prefetch(2)
+    return stream.map(lambda pictures, truth: shown(tf.cast(pictures, tf.float32), truth)).prefetch(2)
 
 
 def _array(variable):
@@ -225,15 +240,14 @@ def _array(variable):
 
 
 def targets(teachers, teaching, side):
-    """The last step of the training stream: labels as distributions, with the teachers' say; pictures at their size.
+    """The last step of the training stream: targets with the teachers' say, pictures at their size.
 
     The teachers see the very picture that the student sees, before it is shrunk (Beyer et al. 2022, Knowledge
     Distillation: A Good Teacher Is Patient and Consistent, arXiv:2106.05237), and its mirror image: a network's mean
     answer to both is right more often than its answer to one.
     """
 
-    def target(pictures, labels):
-        truth = tf.one_hot(labels, len(CLASSES))
+    def target(pictures, truth):
         if teachers:
             views = pictures, tf.reverse(pictures, axis=[2])
             answers = [teacher(view, training=False) for teacher in teachers for view in views]

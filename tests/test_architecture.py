@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "models": {"labels", "pretrained"},
     "presets": set(),
     "pretrained": {"predict"},
-    "runs": {"data", "presets", "pretrained", "training", "models"},
+    "runs": {"audit", "data", "presets", "pretrained", "training", "models"},
     "training": {"augment", "evaluation", "labels", "models", "pretrained"},
     "evaluation": {"labels"},
     "derivations": {"labels"},

@@ -232,6 +232,25 @@ def test_votes_are_found(tmp_path, monkeypatch):
     assert audit.votes(pictures(source="drawn", drawn=True)) is None
 
 
+def test_the_chances_of_labels_follow_the_votes_but_not_the_own_label(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_PLUS", str(votes_csv(tmp_path)))
+    dataset = pictures(source=tmp_path / "fer2013.csv")
+    chances = audit.label_chances(dataset)
+    labels = dataset.labels[dataset.where("train")]
+    assert chances.shape == (len(labels), 7) and chances.dtype == np.float32
+    np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-5)
+    assert (chances.argmax(axis=1) == labels).all()
+    lie = np.array(dataset.labels)
+    lie[dataset.where("train")[0]] = (labels[0] + 1) % 7
+    said = audit.label_chances(pictures(labels=lie, source=tmp_path / "fer2013.csv"))
+    np.testing.assert_array_equal(said[0], chances[0])
+
+
+def test_chances_of_labels_without_votes_say_what_is_missing(tmp_path):
+    with pytest.raises(DataError, match=r"has no votes: put FERPlus' fer2013new.csv beside"):
+        audit.label_chances(pictures(source=tmp_path / "fer2013.csv"))
+
+
 MISFITS = {
     "fewer rows": (lambda: pictures(split=np.tile(["train"], N)), {"usage": np.tile(["Training"], N)}, 60, "60 rows"),
     "another Usage": (pictures, {"usage": PARTS[::-1]}, N, "picture 0 .* Usage is private"),

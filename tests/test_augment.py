@@ -67,7 +67,7 @@ def test_the_stream_shows_every_picture_once_a_pass_in_a_new_order():
 
 def test_balanced_passes_show_every_class_equally_often():
     images, labels = np.zeros((700, 48, 48, 1), "uint8"), np.repeat([0, 1, 2], [500, 190, 10])
-    seen = [batch.numpy() for _, batch in augment.batches(images, labels, 100, seed=0, passes=6, balanced=True)]
+    seen = [batch.numpy() for _, batch in augment.batches(images, labels, 100, seed=0, passes=6, balanced=labels)]
     assert sum(map(len, seen)) == 6 * 700
     shares = np.bincount(np.concatenate(seen)) / 4200
     np.testing.assert_allclose(shares, 1 / 3, atol=0.03)

@@ -83,7 +83,7 @@ def test_the_second_fit_loads_and_imports_no_tensorflow(trained):
 
 # one setting changed -> another run
 CHANGES = [{"seed": 1}, {"learning_rate": 1e-4}, {"augmentation": {}}, {"limit": 50}, {"model_settings": {"width": 8}},
-           {"data": "another"}, {"code": "another"}, {"precision": "float32"}]  # fmt: skip
+           {"data": "another"}, {"code": "another"}, {"precision": "float32"}, {"votes": 0.5}]  # fmt: skip
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
@@ -319,10 +319,28 @@ def test_a_target_mixes_the_label_with_what_the_teachers_say_of_the_whole_pictur
 
         return teacher
 
-    pictures, labels = tf.zeros([2, 48, 48, 1]), tf.constant([4, 1])
-    shown, target = training.targets([sure_of(1, 48), sure_of(2, 48)], 0.8, 24)(pictures, labels)
+    pictures, truth = tf.zeros([2, 48, 48, 1]), tf.one_hot([4, 1], 7)
+    shown, target = training.targets([sure_of(1, 48), sure_of(2, 48)], 0.8, 24)(pictures, truth)
     assert shown.shape == (2, 24, 24, 1)
     np.testing.assert_allclose(target, [[0, 0.4, 0.4, 0, 0.2, 0, 0], [0, 0.6, 0.4, 0, 0, 0, 0]], atol=1e-6)
+
+
+def test_votes_take_their_share_of_the_target(on_few_faces):
+    from fer_utils import training
+
+    dataset = data.load()
+    chances = np.random.default_rng(0).dirichlet(np.ones(7), len(dataset.where("train"))).astype(np.float32)
+    images, labels, truth = training.training_part(dataset, 50, 0.25, chances)
+    assert len(images) == len(labels) == 50
+    rows = [np.flatnonzero((dataset.part("train")[0] == image).all(axis=(1, 2, 3)))[0] for image in images]
+    np.testing.assert_allclose(truth, 0.25 * chances[rows] + 0.75 * np.eye(7)[labels], atol=1e-6)
+    assert (training.training_part(dataset, 50)[2] == np.eye(7)[labels]).all()
+
+
+def test_a_run_with_votes_needs_them(on_few_faces, store):
+    with pytest.raises(data.DataError, match="has no votes"):
+        runs.Run(preset="small", profile="smoke", votes=0.5).fit()
+    assert finished(store) == []
 
 
 def test_a_teacher_is_asked_about_the_mirror_image_too():
@@ -335,7 +353,7 @@ def test_a_teacher_is_asked_about_the_mirror_image_too():
 
     pictures = np.zeros((1, 48, 48, 1), np.float32)
     pictures[:, :, 40:] = 255
-    _, target = training.targets([side_of_the_light], 1.0, None)(pictures, tf.constant([6]))
+    _, target = training.targets([side_of_the_light], 1.0, None)(pictures, tf.one_hot([6], 7))
     np.testing.assert_allclose(target, [[0.5, 0.5, 0, 0, 0, 0, 0]])
 
 
@@ -347,6 +365,14 @@ def test_a_student_trains_its_teachers_first_and_another_teacher_makes_another_s
     assert student.history["loss"].tolist() != runs.Run(preset="small", profile="smoke").fit().history["loss"].tolist()
     other = runs.Run(**taught | {"teachers": [{"preset": "small", "seed": 5, "passes": 2}]})
     assert other.name != student.folder.name
+
+
+def test_a_training_begins_with_another_runs_weights(on_few_faces, store):
+    own = {"preset": "small", "profile": "smoke", "augmentation": {}}
+    first = runs.Run(**own, passes=3).fit()
+    second = runs.Run(**own, learning_rate=1e-6, start={"preset": "small", "passes": 3, "augmentation": {}}).fit()
+    np.testing.assert_allclose(second.logits("val"), first.logits("val"), atol=0.05)
+    assert second.info["settings"]["code"].endswith(f"+{first.folder.name}")
 
 
 def test_pictures_grow_and_the_kept_model_has_one_size(on_few_faces, store):
