@@ -97,7 +97,7 @@ def sides(preset, faces):
             passes=1,
             augmentation=settings["augmentation"],
         )
-        ours = Side(training.build(settings, images), settings, stream.map(training.targets([], 0, None)))
+        ours = Side(training.build(settings, images), settings, stream)
     with training.precision(settings | {"precision": "float32"}), keras_own_layers():
         model = training.build(settings, images)
         inputs = x = keras.Input((48, 48, 1))

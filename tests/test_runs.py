@@ -307,22 +307,37 @@ def test_the_learning_rate_rises_and_falls_to_nothing():
     assert np.all(np.diff(rates[:10]) > 0) and np.all(np.diff(rates[10:]) < 0)
 
 
-def test_a_target_mixes_the_label_with_what_the_teachers_say_of_the_whole_picture():
+def teacher(answer):
+    """A network whose logits are what `answer` makes of pictures (n, 48, 48, 1)."""
+    import keras
+
+    inputs = keras.Input((48, 48, 1))
+    logits = keras.layers.Lambda(lambda x: answer(keras.ops.cast(x, "float32")), name="logits")(inputs)
+    return keras.Model(inputs, keras.layers.Softmax()(logits))
+
+
+def test_teachers_say_the_mean_of_their_answers():
+    import keras
+
+    from fer_utils import training
+
+    def sure_of(c):
+        return teacher(lambda pictures: 50 * keras.ops.one_hot(keras.ops.full_like(pictures[:, 0, 0, 0], c), 7))
+
+    images = np.zeros((5, 48, 48, 1), np.uint8)
+    said = training.lessons([sure_of(1), sure_of(2)], images, portion=2)
+    np.testing.assert_allclose(said, [[0, 0.5, 0.5, 0, 0, 0, 0]] * 5, atol=1e-6)
+
+
+def test_pictures_are_shown_at_their_side():
     import tensorflow as tf
 
     from fer_utils import training
 
-    def sure_of(c, side):
-        def teacher(pictures, training):
-            assert pictures.shape[1:] == (side, side, 1) and not training
-            return tf.one_hot(tf.fill([len(pictures)], c), 7)
-
-        return teacher
-
-    pictures, truth = tf.zeros([2, 48, 48, 1]), tf.one_hot([4, 1], 7)
-    shown, target = training.targets([sure_of(1, 48), sure_of(2, 48)], 0.8, 24)(pictures, truth)
-    assert shown.shape == (2, 24, 24, 1)
-    np.testing.assert_allclose(target, [[0, 0.4, 0.4, 0, 0.2, 0, 0], [0, 0.6, 0.4, 0, 0, 0, 0]], atol=1e-6)
+    pictures, truth = tf.ones([2, 48, 48, 1]), tf.one_hot([4, 1], 7)
+    for side, width in ((24, 24), (None, 48)):
+        shown, target = training.shown_at(side)(pictures, truth)
+        assert shown.shape == (2, width, width, 1) and target is truth
 
 
 def test_votes_take_their_share_of_the_target(on_few_faces):
@@ -344,17 +359,18 @@ def test_a_run_with_votes_needs_them(on_few_faces, store):
 
 
 def test_a_teacher_is_asked_about_the_mirror_image_too():
-    import tensorflow as tf
+    import keras
 
     from fer_utils import training
 
-    def side_of_the_light(pictures, training):
-        return tf.one_hot(tf.cast(tf.reduce_mean(pictures[:, :, 24:], (1, 2, 3)) > 0, tf.int32), 7)
+    def side_of_the_light(pictures):
+        bright = keras.ops.mean(pictures[:, :, 24:], (1, 2, 3)) > 0
+        return 50 * keras.ops.one_hot(keras.ops.cast(bright, "int32"), 7)
 
-    pictures = np.zeros((1, 48, 48, 1), np.float32)
-    pictures[:, :, 40:] = 255
-    _, target = training.targets([side_of_the_light], 1.0, None)(pictures, tf.one_hot([6], 7))
-    np.testing.assert_allclose(target, [[0.5, 0.5, 0, 0, 0, 0, 0]])
+    images = np.zeros((1, 48, 48, 1), np.uint8)
+    images[:, :, 40:] = 255
+    said = training.lessons([teacher(side_of_the_light)], images)
+    np.testing.assert_allclose(said, [[0.5, 0.5, 0, 0, 0, 0, 0]], atol=1e-6)
 
 
 def test_a_student_trains_its_teachers_first_and_another_teacher_makes_another_student(on_few_faces, store):
