@@ -134,10 +134,11 @@ class Run(Stored):
         tta: test-time augmentation, `none`, `flip` or `flip+shift`.
         keep: `best` weights by validation accuracy, or those of the `last` pass.
         limit: use only so many training pictures; None: all.
-        teachers: settings of other runs; their mean answer to each training picture becomes part of its target.
+        teachers: settings (or presets' names) of other runs; their mean answer to a training picture becomes part of
+            its target.
         teaching: that part; the rest is the label (Hinton, Vinyals & Dean 2015, arXiv:1503.02531).
-        start: settings of another run of the same network, whose weights this one begins with, as for `teachers`; {}:
-            weights drawn from the seed.
+        start: settings (or a preset's name) of another run of the same network, whose weights this one begins with;
+            {}: weights drawn from the seed.
         votes: share of a picture's target that is the chance of each label given what ten people voted on it (FERPlus);
             the rest is the label. More than 0 needs their votes (`audit.votes`).
         precision: `auto`, `float32` or `mixed_bfloat16`.
@@ -166,9 +167,9 @@ class Run(Stored):
     tta: str = pydantic.Field("none", pattern=r"^(none|flip|flip\+shift)$")
     keep: str = pydantic.Field("best", pattern="^(best|last)$")
     limit: int | None
-    teachers: list[dict] = []
+    teachers: list[dict | str] = []
     teaching: float = pydantic.Field(0.9, ge=0, le=1)
-    start: dict = {}
+    start: dict | str = {}
     votes: float = pydantic.Field(0.0, ge=0, le=1)
     precision: str = pydantic.Field("auto", pattern="^(auto|float32|mixed_bfloat16)$")
 
@@ -231,7 +232,7 @@ def begun(settings):
 def _others(settings, wanted):
     """Runs that a run of these settings rests on: of the same profile and pictures, unless they say otherwise."""
     common = {name: settings[name] for name in ("profile", "source") if name in settings}
-    return [Run(**common | other) for other in wanted]
+    return [Run(**common | ({"preset": other} if isinstance(other, str) else other)) for other in wanted]
 
 
 def changed(settings):

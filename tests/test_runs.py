@@ -391,6 +391,12 @@ def test_a_training_begins_with_another_runs_weights(on_few_faces, store):
     assert second.info["settings"]["code"].endswith(f"+{first.folder.name}")
 
 
+def test_another_run_may_be_named_by_its_preset(on_few_faces, store):
+    by_name, in_full = ({"start": start, "teachers": [start]} for start in ("small", {"preset": "small"}))
+    assert runs.Run(preset="small", **by_name).code == runs.Run(preset="small", **in_full).code
+    assert runs.Run(preset="small", **by_name).code != runs.Run(preset="small").code
+
+
 def test_pictures_grow_and_the_kept_model_has_one_size(on_few_faces, store):
     widths = {"model_settings": {"widths": [4, 8]}}
     run = runs.Run(preset="fast", profile="smoke", passes=2, sizes=[24, 48], **widths).fit()
