@@ -101,7 +101,7 @@ def lessons(teachers, images, portion=2048):
     """What the teachers say of training pictures: their mean answer to each one and to its mirror image.
 
     They are asked once, before the training. To ask them in every pass about the very pictures that the student sees
-    (Beyer et al. 2022, arXiv:2106.05237) took four times as long as the rest of a small student's training.
+    (Beyer et al. 2022, arXiv:2106.05237) would take several times as long as a small student's own pass.
 
     Returns:
         (N, 7) float32, rows sum to 1.
