@@ -7,7 +7,6 @@ where that is missing, and the table says so. Nothing else should run on the mac
 import datetime
 import importlib.util
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -34,6 +33,17 @@ def missing(part):
         return "needs tf-keras-vis (see bench/explain.py)"
 
 
+def measured(part):
+    """Runs a part: (what it printed, exit code, seconds, highest memory in MB of it or any process it started)."""
+    began, lines = time.perf_counter(), []
+    process = subprocess.Popen([sys.executable, "-m", *part.split()], stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        lines.append(line)
+    _, status, usage = os.wait4(process.pid, 0)  # `subprocess` itself does not tell what one child used
+    return "".join(lines), os.waitstatus_to_exitcode(status), time.perf_counter() - began, usage.ru_maxrss / 1024
+
+
 def main():
     processor = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), ":")
     head = f"{processor.split(':', 1)[1].strip()}, {os.cpu_count()} cores; {datetime.date.today()}; `make bench`"
@@ -43,14 +53,10 @@ def main():
         if reason := missing(part):
             texts.append(f"## {title}\n\nNot measured: {reason}.\n")
             continue
-        began = time.perf_counter()
-        done = subprocess.run([sys.executable, "-m", *part.split()], stdout=subprocess.PIPE, text=True)
-        print(done.stdout, flush=True)
-        seconds = time.perf_counter() - began
-        highest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        state = "" if not done.returncode else ", FAILED"
-        facts = f"`python -m {part}`: {seconds:.0f} s; highest memory of a process so far {highest:.0f} MB{state}"
-        texts.append(f"## {title}\n\n```\n{done.stdout.rstrip()}\n```\n\n{facts}.\n")
+        text, code, seconds, memory = measured(part)
+        state = "" if not code else ", FAILED"
+        facts = f"`python -m {part}`: {seconds:.0f} s; highest memory of a process {memory:.0f} MB{state}"
+        texts.append(f"## {title}\n\n```\n{text.rstrip()}\n```\n\n{facts}.\n")
         TARGET.write_text("\n".join(texts), "utf-8")
     print(TARGET)
 
