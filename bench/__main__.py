@@ -34,7 +34,7 @@ def missing(part):
 
 
 def measured(part):
-    """Runs a part: (what it printed, exit code, seconds, highest memory in MB of it or any process it started)."""
+    """Runs a part: (what it printed, exit code, seconds, highest memory in MB of it or of one it waited for)."""
     began, lines = time.perf_counter(), []
     process = subprocess.Popen([sys.executable, "-m", *part.split()], stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
