@@ -24,7 +24,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from fer_utils import explain, maximize, models, sample, training
+from fer_utils import faces, models, training
+from fer_utils.explain.saliency import maximize, saliency
 
 REPEATS, UNITS = 5, 32
 ASCENTS = {"small": "conv2d_3", "A, first conv": "conv2d_1", "A, last conv": "conv2d_3"}
@@ -45,10 +46,10 @@ def network(name, precision="auto"):
 
 def jobs(pictures, steps):
     """Dict of name -> (maps a call, our function, theirs or None); the functions take nothing and return maps."""
-    faces = sample.draw(n=pictures, seed=0)
-    images, classes = faces.images.astype(np.float32), faces.labels
+    drawn = faces.draw(n=pictures, seed=0)
+    images, classes = drawn.images.astype(np.float32), drawn.labels
     fast, exact, found = network("A"), network("A", "float32"), {}
-    for name, method in explain.METHODS.items():
+    for name, method in saliency.METHODS.items():
         model = exact if name == "Grad-CAM++" else fast  # the library's Grad-CAM++ fails on bfloat16
         theirs = their_method(name, model, images, classes) if INSTALLED else None
         found[name] = pictures, partial(method, model, images, classes), theirs
@@ -67,7 +68,7 @@ def our_ascent(model, layer, steps):
 
 
 def their_method(name, model, images, classes):
-    """The library's function for one of explain.METHODS, with our settings; None where it has none."""
+    """The library's function for one of saliency.METHODS, with our settings; None where it has none."""
     from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
     from tf_keras_vis.saliency import Saliency
     from tf_keras_vis.utils.model_modifiers import GuidedBackpropagation
@@ -83,7 +84,7 @@ def their_method(name, model, images, classes):
     if name == "guided backprop":
         return partial(Saliency(up_to_logits, GuidedBackpropagation()), score, images, **plain)
     if name == "Grad-CAM++":
-        layer = explain.find_layer(model)
+        layer = saliency.find_layer(model)
         return partial(GradcamPlusPlus(up_to_logits), score, images, penultimate_layer=layer, normalize_cam=False)
     return None
 

@@ -15,7 +15,7 @@ import numpy as np
 from keras import layers
 from statsmodels.stats.proportion import proportion_confint
 
-from fer_utils import sample
+from fer_utils import faces
 from fer_utils.labels import CLASSES, IMAGE_SHAPE
 
 
@@ -47,17 +47,17 @@ def confusion(labels, predicted):
     return counts / np.maximum(counts.sum(1, keepdims=True), 1)
 
 
-def report(model, faces, passes):
+def report(model, drawn, passes):
     """Train one model and print what it reached."""
     keras.utils.set_random_seed(0)
-    train, public = faces.split == "train", faces.split == "public"
+    train, public = drawn.split == "train", drawn.split == "public"
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=loss)
     start = time.perf_counter()
-    model.fit(faces.images[train], faces.labels[train], batch_size=64, epochs=passes, verbose=0)
+    model.fit(drawn.images[train], drawn.labels[train], batch_size=64, epochs=passes, verbose=0)
     seconds = time.perf_counter() - start
-    predicted = model.predict(faces.images[public], verbose=0).argmax(1)
-    labels = faces.labels[public]
+    predicted = model.predict(drawn.images[public], verbose=0).argmax(1)
+    labels = drawn.labels[public]
     hits, n = int((predicted == labels).sum()), len(labels)
     low, high = proportion_confint(hits, n, method="wilson")
     print(f"\n{model.name}: {model.count_params():,} parameters, {passes} passes in {seconds:.0f} s")
@@ -69,11 +69,11 @@ def report(model, faces, passes):
 
 def main(passes=14):
     start = time.perf_counter()
-    faces = sample.draw()
-    print(f"{len(faces.labels):,} faces drawn in {time.perf_counter() - start:.1f} s")
+    drawn = faces.draw()
+    print(f"{len(drawn.labels):,} faces drawn in {time.perf_counter() - start:.1f} s")
     for build in (cnn, dnn):
         keras.utils.set_random_seed(0)  # before the weights are drawn
-        report(build(), faces, passes)
+        report(build(), drawn, passes)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fer_utils import augment, models, presets, runs, sample, training
+from fer_utils import augment, faces, models, presets, runs, training
 from fer_utils.labels import CLASSES
 
 PICTURES, TURNS, SECONDS = 1024, 3, 4.0
@@ -84,10 +84,10 @@ class Side:
         return done / (time.perf_counter() - wall), done / (time.process_time() - cpu)
 
 
-def sides(preset, faces):
+def sides(preset, drawn):
     """(settings, ours, plain Keras)."""
     settings = runs.Run(preset=preset, profile="full").settings()
-    images, labels = faces.images[:PICTURES], faces.labels[:PICTURES].astype("int64")
+    images, labels = drawn.images[:PICTURES], drawn.labels[:PICTURES].astype("int64")
     with training.precision(settings):
         stream = augment.batches(
             images,
@@ -110,19 +110,19 @@ def sides(preset, faces):
 
 
 def main(*chosen):
-    faces = sample.draw(n=PICTURES, seed=0)
+    drawn = faces.draw(n=PICTURES, seed=0)
     auto = training.precision({"model": "cnn", "precision": "auto"}).policy
     print(f"{training.processor()}; {auto}; {PICTURES} drawn faces; median of {TURNS} turns of {SECONDS:.0f} s")
     print(f"{'preset':8} {'pictures a second':>22} {'times faster':>16} {'GFLOP/s':>8} {'peak':>6} share")
     print(f"{'':8} {'ours':>11} {'plain':>10} {'clock':>8} {'cores':>7}")
     for preset in chosen or presets.PRESETS:
         keras.utils.set_random_seed(0)
-        settings, ours, plain = sides(preset, faces)
+        settings, ours, plain = sides(preset, drawn)
         before = gemm_peak(auto)
         turns = [(*ours.rate(), *plain.rate()) for _ in range(TURNS)]
         peak = statistics.median([before, gemm_peak(auto)])
         clock, cores, plain_clock, plain_cores = np.median(turns, axis=0)
-        work = 3 * models.flops(training.build(settings, faces.images)) * clock / 1e9  # backward costs twice forward
+        work = 3 * models.flops(training.build(settings, drawn.images)) * clock / 1e9  # backward costs twice forward
         ratios = f"{clock / plain_clock:8.2f} {cores / plain_cores:7.2f}"
         print(
             f"{preset:8} {clock:11.0f} {plain_clock:10.0f} {ratios} {work:8.0f} {peak:6.0f} {work / peak:5.0%}",

@@ -21,9 +21,9 @@ from uuid import uuid4
 
 import numpy as np
 
-from fer_utils import sources
+from fer_utils import readers
 from fer_utils.labels import CLASSES, SPLITS
-from fer_utils.sources import EXPECTED, DataError
+from fer_utils.readers import EXPECTED, DataError
 
 ROOT = Path(__file__).resolve().parents[1]  # of the kit
 DATA = ROOT / "data"  # where `load()` looks first, and where the cache lies
@@ -94,7 +94,7 @@ def load(source: str | Path = "auto", val_share: float = 0.1, val_seed: int = 0)
     """Load FER2013, or the drawn faces where there is none.
 
     Args:
-        source: path of any form of FER2013 (see sources.EXPECTED), "drawn", or "auto": $FER_DATA if it is set, else
+        source: path of any form of FER2013 (see readers.EXPECTED), "drawn", or "auto": $FER_DATA if it is set, else
             what lies in the kit's data/, else the drawn faces.
         val_share: share of the training pictures that becomes the validation split, in [0, 1).
         val_seed: which ones.
@@ -151,19 +151,19 @@ def votes_file(path: Path) -> Path | None:
 
 
 def holds_files(folder: Path) -> bool:
-    return folder.is_dir() and any(True for _ in sources.walk(folder))
+    return folder.is_dir() and any(True for _ in readers.walk(folder))
 
 
 def build(path: Path | None, val_share: float, val_seed: int) -> Dataset:
     """Parse or draw, and cut the validation split from the training pictures."""
     if path is None:
-        from fer_utils import sample
+        from fer_utils.faces import draw
 
-        faces = sample.draw()
-        rows, regions, name = sources.Rows(faces.images, faces.labels, faces.split), faces.regions, "drawn faces"
+        drawn = draw()
+        rows, regions, name = readers.Rows(drawn.images, drawn.labels, drawn.split), drawn.regions, "drawn faces"
         notes = ["These faces are drawn by the kit: they show how the methods work, not how they do on people."]
     else:
-        rows, title = sources.read(path)
+        rows, title = readers.read(path)
         regions, name, notes = None, f"FER2013 ({title})", list(rows.notes)
     groups = group_identical(rows.images)
     split = rows.split.astype("U7")  # holds "private", the longest
@@ -242,11 +242,11 @@ def hash_of(*parts) -> str:
 
 def cached(path: Path | None, val_share: float, val_seed: int) -> Path:
     """The cache's folder for a source as it is now: another size, time, cut or reader gives another folder."""
-    rooms = ["data", "sources", "labels", *([] if path else ["sample"])]
+    rooms = ["data", "readers", "labels", *([] if path else ["faces"])]
     code = [Path(__file__).with_name(f"{room}.py").read_bytes() for room in rooms]
     files = []
     if path:
-        files = sources.files_below(path) if path.is_dir() else [path, *sources.course_test_beside(path)]
+        files = readers.files_below(path) if path.is_dir() else [path, *readers.course_test_beside(path)]
     state = [f"{os.fspath(file)} {(at := file.stat()).st_size} {at.st_mtime_ns}" for file in files]
     key = hash_of(*code, "\n".join([*state, f"{path} {val_share} {val_seed}"]).encode("utf-8", "surrogateescape"))
     title = re.sub(r"[^\w.-]", "_", path.name) if path else "drawn"
@@ -266,7 +266,7 @@ def write_cache(folder: Path, dataset: Dataset) -> None:
     unfinished = folder.with_name(f".unfinished-{uuid4().hex}")
     try:
         unfinished.mkdir(parents=True)
-        (folder.parent / sources.CACHE_TAG).write_text("Signature: 8a477f597d28d172789f06886806bc55\n")
+        (folder.parent / readers.CACHE_TAG).write_text("Signature: 8a477f597d28d172789f06886806bc55\n")
         for array in ARRAYS:
             if getattr(dataset, array) is not None:
                 np.save(unfinished / f"{array}.npy", getattr(dataset, array))

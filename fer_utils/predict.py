@@ -22,9 +22,9 @@ import numpy as np
 import pydantic
 from tqdm import tqdm
 
-from fer_utils import runs, sources
+from fer_utils import readers, runs
 from fer_utils.labels import CLASSES
-from fer_utils.sources import DataError
+from fer_utils.readers import DataError
 
 KEPT = ("model.keras", "run.json")  # what predicting needs of a run
 CHUNK = 1024  # pictures between two steps of the progress bar
@@ -60,30 +60,30 @@ def read(path):
 def read_csv(path):
     """The course's test.csv: a column `id` and a column `feature` (or `pixels`) of 2,304 grey levels 0…255."""
     name, opener = str(path), partial(open, path, "rb")
-    kind = sources.identify(name, opener)
+    kind = readers.identify(name, opener)
     if not {"id", "pixels"} <= set(kind.roles):
-        with sources.unpacked(name, opener) as stream:
+        with readers.unpacked(name, opener) as stream:
             first = stream.readline(1000).decode("utf-8", "backslashreplace").strip()
-        raise DataError(f"{name}, row 1: {sources.shown(first)} does not name the columns id and feature. {WANTED}")
+        raise DataError(f"{name}, row 1: {readers.shown(first)} does not name the columns id and feature. {WANTED}")
     id_at, pixels_at = kind.roles.index("id"), kind.roles.index("pixels")
     row_of, pixels = {}, bytearray()
-    for row, cells in sources.rows_of(name, opener, kind):
-        with sources.at(name, row):
-            pixels += sources.parse_pixels(cells[pixels_at])
+    for row, cells in readers.rows_of(name, opener, kind):
+        with readers.at(name, row):
+            pixels += readers.parse_pixels(cells[pixels_at])
             number = cells[id_at].strip()
             if not number or number in row_of:
                 why = f"is there already, in row {row_of[number]}" if number else "is empty"
-                raise ValueError(f"id {sources.shown(number)} {why}")
+                raise ValueError(f"id {readers.shown(number)} {why}")
             row_of[number] = row
     if not row_of:
         raise DataError(f"{name}: has a header and no rows. Copy or download it again.")
-    return Pictures(list(row_of), np.frombuffer(pixels, np.uint8).reshape(-1, *sources.IMAGE_SHAPE))
+    return Pictures(list(row_of), np.frombuffer(pixels, np.uint8).reshape(-1, *readers.IMAGE_SHAPE))
 
 
 def read_folder(folder):
     """All PNG and JPG pictures in a folder and its folders; their ids are their names, as seen from that folder."""
-    files = [entry.path for entry in sources.files_below(folder)]
-    files = [file for file in files if file.lower().endswith(sources.PICTURE_SUFFIXES)]
+    files = [entry.path for entry in readers.files_below(folder)]
+    files = [file for file in files if file.lower().endswith(readers.PICTURE_SUFFIXES)]
     if not files:
         raise DataError(f"{folder}: there is no PNG or JPG picture in it. {WANTED}")
     crops = [read_crop(file) for file in tqdm(files, desc="read", unit="picture", disable=None, leave=False)]
@@ -99,7 +99,7 @@ def read_crop(path):
             if image.mode.startswith(("I", "F")):
                 raise ValueError("more than 8 bits a pixel")
             grey = ImageOps.exif_transpose(image).convert("L")
-        return np.asarray(ImageOps.fit(grey, sources.SIZE, Image.Resampling.BICUBIC))
+        return np.asarray(ImageOps.fit(grey, readers.SIZE, Image.Resampling.BICUBIC))
     except Exception as error:  # Pillow raises many kinds for a broken picture
         raise DataError(f"{path}: unreadable picture ({error}). Save it again as 8-bit PNG, or remove it.") from error
 

@@ -140,7 +140,7 @@ class Run(Stored):
         start: settings (or a preset's name) of another run of the same network, whose weights this one begins with;
             {}: weights drawn from the seed.
         votes: share of a picture's target that is the chance of each label given what ten people voted on it (FERPlus);
-            the rest is the label. More than 0 needs their votes (`audit.votes`).
+            the rest is the label. More than 0 needs their votes (`duplicates.votes`).
         precision: `auto`, `float32` or `mixed_bfloat16`.
         source: where the pictures are (`data.load`).
 
@@ -199,13 +199,14 @@ class Run(Stored):
         return data.load(self.source)
 
     def make(self, dataset, folder):
-        from fer_utils import audit, training  # imports TensorFlow: only when there is something to train
+        from fer_utils import training  # imports TensorFlow: only when there is something to train
+        from fer_utils.studies import duplicates  # imports TensorFlow: only when there is something to train
 
         if name := pretrained.name_in(self.preset):
             return training.adopt(name, self.settings(), dataset, folder)
         settings = self.settings() | {"source": self.source}
         start, teachers = ([run.model() for run in fit_all(of(settings))] for of in (begun, taught))
-        chances = audit.label_chances(dataset) if self.votes else None
+        chances = duplicates.label_chances(dataset) if self.votes else None
         training.train(self.settings(), dataset, folder, teachers, chances, *start)
 
 

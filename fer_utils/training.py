@@ -27,7 +27,7 @@ import tensorflow as tf
 from scipy.special import softmax
 from tqdm import tqdm
 
-from fer_utils import augment, evaluation, models, pretrained
+from fer_utils import augment, metrics, models, pretrained
 from fer_utils.labels import CLASSES
 
 OPTIMIZERS = {
@@ -532,8 +532,8 @@ def predict_views(model, images, tta, reach=3):
 
 
 def _score(labels, logits):
-    estimate = evaluation.accuracy(labels, logits)  # the largest logit is the largest probability
-    return estimate._asdict() | {"macro_f1": evaluation.macro_f1(labels, logits)}
+    estimate = metrics.accuracy(labels, logits)  # the largest logit is the largest probability
+    return estimate._asdict() | {"macro_f1": metrics.macro_f1(labels, logits)}
 
 
 def processor():

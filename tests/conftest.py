@@ -23,13 +23,13 @@ os.environ.pop("FER_DATA", None)
 @pytest.fixture(scope="session")
 def few_faces():
     """Path of an .npz with 420 drawn faces: enough for every class in every split, quick to train on."""
-    from fer_utils import sample
+    from fer_utils.faces import draw
 
     path = Path(os.environ["FER_TEST_ROOM"], "few_faces.npz")
     with FileLock(f"{path}.lock"):
         if not path.exists():
-            faces = sample.draw(420, seed=1)
-            np.savez(path, images=faces.images, labels=faces.labels, split=faces.split)
+            drawn = draw(420, seed=1)
+            np.savez(path, images=drawn.images, labels=drawn.labels, split=drawn.split)
     return path
 
 

@@ -410,7 +410,7 @@ def test_notes(folder, write, words):
 def test_official_md5_is_recognised_through_packing(folder, monkeypatch, pack):
     import hashlib
 
-    monkeypatch.setitem(data.sources.OFFICIAL_MD5, hashlib.md5(FER2013.encode()).hexdigest(), "fer2013.csv")
+    monkeypatch.setitem(data.readers.OFFICIAL_MD5, hashlib.md5(FER2013.encode()).hexdigest(), "fer2013.csv")
     dataset = data.load(put({"faces": pack(FER2013.encode())})(folder))
     assert "this is the official fer2013.csv" in dataset.notes[0]
 
@@ -594,13 +594,13 @@ def test_a_share_is_a_share(share):
 
 @pytest.fixture
 def drawn_faces(monkeypatch):
-    """A stand-in for sample.draw(), which takes seconds."""
+    """A stand-in for faces.draw(), which takes seconds."""
     split = np.array(["train"] * 21 + ["public"] * 7 + ["private"] * 7)
     faces = types.SimpleNamespace(
         images=IMAGES[..., None], labels=LABELS, split=split, regions=np.ones((35, 48, 48), np.uint8), drawn_as=LABELS
     )
-    monkeypatch.setitem(sys.modules, "fer_utils.sample", types.SimpleNamespace(draw=lambda: faces))
-    monkeypatch.setattr("fer_utils.sample", sys.modules["fer_utils.sample"], raising=False)
+    monkeypatch.setitem(sys.modules, "fer_utils.faces", types.SimpleNamespace(draw=lambda: faces))
+    monkeypatch.setattr("fer_utils.faces", sys.modules["fer_utils.faces"], raising=False)
 
 
 def test_drawn_faces(drawn_faces):

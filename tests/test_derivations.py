@@ -10,8 +10,9 @@ import pytest
 import sympy
 from keras import layers
 
-from fer_utils import derivations, models, plots
-from fer_utils.derivations import conv_size, same_padding
+from fer_utils import models, plots
+from fer_utils.studies import derivations
+from fer_utils.studies.derivations import conv_size, same_padding
 
 # -- the size of a convolution's output --------------------------------------------------------------------------------
 

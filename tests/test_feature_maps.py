@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from fer_utils import explain, maximize, models
+from fer_utils import models
+from fer_utils.explain.saliency import maximize, saliency
 from fer_utils.labels import BILINGUAL
 from fer_utils.plots import features
 
@@ -48,24 +49,24 @@ LAYERS = {
 @pytest.mark.parametrize(("build", "found"), LAYERS.items(), ids=lambda value: getattr(value, "__name__", ""))
 def test_activations_and_blocks_of_every_cnn(build, found):
     model, (some, blocks) = build(), found
-    where = explain.activated(model)
+    where = saliency.activated(model)
     assert {name: where[name] for name in some} == some
     assert "logits" not in where
-    assert explain.blocks(model) == blocks
-    shown = explain.feature_maps(model, IMAGES[:1], [*blocks, "dense_1"])
+    assert saliency.blocks(model) == blocks
+    shown = saliency.feature_maps(model, IMAGES[:1], [*blocks, "dense_1"])
     assert {name: maps.ndim for name, maps in shown.items()} == dict.fromkeys(blocks, 4) | {"dense_1": 2}
 
 
 def test_a_network_without_convolutions_says_so():
     with pytest.raises(ValueError, match="dnn_a has no convolutions"):
-        explain.blocks(models.dnn_a())
+        saliency.blocks(models.dnn_a())
 
 
 def test_feature_maps_are_taken_after_the_activation_and_before_what_follows():
     conv = layers.Conv2D(1, 1, name="conv2d_1")
     model = network(conv, layers.LeakyReLU(0.5), layers.BatchNormalization(), layers.MaxPooling2D(2))
     conv.set_weights([np.ones((1, 1, 1, 1)), np.array([-100.0])])
-    maps = explain.feature_maps(model, IMAGES, ["conv2d_1"])["conv2d_1"]
+    maps = saliency.feature_maps(model, IMAGES, ["conv2d_1"])["conv2d_1"]
     away = IMAGES - 100.0
     np.testing.assert_allclose(maps, np.where(away > 0, away, away / 2), rtol=1e-5)
 
@@ -73,26 +74,26 @@ def test_feature_maps_are_taken_after_the_activation_and_before_what_follows():
 def test_extremes_leave_out_what_is_silent():
     maps = np.zeros((4, 4, 6))
     maps[0, 0] = [3, 0, 1, 5, -2, 2]
-    strongest, weakest = explain.extremes(maps, 2)
+    strongest, weakest = saliency.extremes(maps, 2)
     assert strongest.tolist() == [3, 0] and weakest.tolist() == [5, 2]
-    assert [len(found) for found in explain.extremes(maps, 9)] == [2, 2]
-    assert [len(found) for found in explain.extremes(0 * maps, 2)] == [0, 0]
+    assert [len(found) for found in saliency.extremes(maps, 9)] == [2, 2]
+    assert [len(found) for found in saliency.extremes(0 * maps, 2)] == [0, 0]
 
 
 @pytest.mark.parametrize("batch", [2, 64])
 def test_dead_is_what_no_picture_brings_above_0_or_what_never_changes(three, batch):
     images = IMAGES.copy()
     images[4, :12] = 0  # a quarter of one picture in five
-    found = explain.activity(three, images, ["conv2d_1"], batch)["conv2d_1"]
+    found = saliency.activity(three, images, ["conv2d_1"], batch)["conv2d_1"]
     assert found.dead.tolist() == [False, True, True]
     np.testing.assert_allclose(found.off, [0.05, 1, 0])
     np.testing.assert_allclose(found.highest, [images.max(), 0, 5])
 
 
 def test_a_channel_is_as_like_its_picture_as_it_correlates(three):
-    maps = explain.feature_maps(three, IMAGES, ["conv2d_1"])["conv2d_1"]
+    maps = saliency.feature_maps(three, IMAGES, ["conv2d_1"])["conv2d_1"]
     maps = np.concatenate([maps, 300 - 2 * maps[..., :1]], axis=-1)
-    own, other = explain.likeness(maps, IMAGES), explain.likeness(maps, np.roll(IMAGES, 1, axis=0))
+    own, other = saliency.likeness(maps, IMAGES), saliency.likeness(maps, np.roll(IMAGES, 1, axis=0))
     np.testing.assert_allclose(own, [[1, 0, 0, 1]] * len(IMAGES), atol=1e-5)
     r = np.corrcoef(IMAGES[1].ravel(), IMAGES[0].ravel())[0, 1]
     np.testing.assert_allclose(other[1], [abs(r), 0, 0, abs(r)], atol=1e-5)
@@ -101,13 +102,13 @@ def test_a_channel_is_as_like_its_picture_as_it_correlates(three):
 def test_coarse_maps_are_enlarged_before_they_are_compared():
     smooth = np.add.outer(np.arange(48.0), np.arange(48.0))[None, ..., None]
     coarse = smooth.reshape(1, 12, 4, 12, 4, 1).mean(axis=(2, 4))
-    assert explain.likeness(coarse, smooth)[0, 0] > 0.99
+    assert saliency.likeness(coarse, smooth)[0, 0] > 0.99
 
 
 def test_effective_field_of_a_linear_conv_is_its_kernel():
     kernel = RNG.normal(size=(3, 3, 1, 1))
     conv = layers.Conv2D(1, 3, padding="same", name="conv2d_1")
-    heat = explain.effective_field(with_weights(conv, kernel, [0]), IMAGES, "conv2d_1", batch=2)
+    heat = saliency.effective_field(with_weights(conv, kernel, [0]), IMAGES, "conv2d_1", batch=2)
     expected = np.zeros((48, 48))
     expected[23:26, 23:26] = np.abs(kernel[..., 0, 0])  # around the central place, 24
     np.testing.assert_allclose(heat, expected, atol=1e-6)
@@ -117,10 +118,10 @@ def test_effective_field_of_a_linear_conv_is_its_kernel():
 def test_effective_field_fills_the_receptive_field_and_no_more(build):
     keras.utils.set_random_seed(0)
     model = build()
-    for name in explain.blocks(model)[:2]:
+    for name in saliency.blocks(model)[:2]:
         field, side = maximize.receptive_field(model, name), model.get_layer(name).output.shape[1]
         start = field.start + side // 2 * field.stride
-        for counts in (explain.effective_field(model, IMAGES, name).sum(axis=axis) > 0 for axis in (0, 1)):
+        for counts in (saliency.effective_field(model, IMAGES, name).sum(axis=axis) > 0 for axis in (0, 1)):
             assert np.flatnonzero(counts)[[0, -1]].tolist() == [max(start, 0), min(start + field.size, 48) - 1]
 
 
@@ -136,13 +137,13 @@ def test_core_is_the_smallest_square_that_holds_enough(square, found):
     row, column, side = square
     heat = np.zeros((48, 48), np.float32)
     heat[row : row + side, column : column + side] = 1
-    assert explain.core(heat, share=0.9 if side == 48 else 0.999) == found
+    assert saliency.core(heat, share=0.9 if side == 48 else 0.999) == found
 
 
 def test_core_leaves_out_a_faint_edge():
     heat = np.full((48, 48), 0.1 / 48**2)
     heat[10:14, 10:14] += 0.95 / 16
-    assert explain.core(heat) == (10, 10, 4)
+    assert saliency.core(heat) == (10, 10, 4)
 
 
 # -- figures -----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from fer_utils import maximize, plots
+from fer_utils import plots
+from fer_utils.explain.saliency import maximize
 from fer_utils.labels import BILINGUAL
 
 RNG = np.random.default_rng(0)

@@ -10,9 +10,10 @@ import papermill
 import pytest
 from matplotlib.colors import to_hex
 
-from fer_utils import audit, data, evaluation, plots, runs
+from fer_utils import data, metrics, plots, runs
 from fer_utils.labels import BILINGUAL
 from fer_utils.plots.style import TRAIN, VALIDATION
+from fer_utils.studies import duplicates
 
 KIT = Path(__file__).resolve().parents[1]
 RNG = np.random.default_rng(0)
@@ -23,17 +24,17 @@ FACES = RNG.integers(0, 255, (8, 48, 48, 1), dtype=np.uint8)
 
 def test_the_truth_is_in_first_place_where_it_is_recognised_even_between_equals():
     even = np.full((7, 7), 1 / 7)
-    assert evaluation.rank_of_truth(np.arange(7), even).tolist() == [1, 2, 3, 4, 5, 6, 7]
-    rank = evaluation.rank_of_truth(LABELS, PROBS)
+    assert metrics.rank_of_truth(np.arange(7), even).tolist() == [1, 2, 3, 4, 5, 6, 7]
+    rank = metrics.rank_of_truth(LABELS, PROBS)
     more_probable = (PROBS[np.arange(400), LABELS][:, None] < PROBS).sum(axis=1)
     assert (rank == more_probable + 1).all()
 
 
 def test_second_choice_looks_only_at_one_error():
     probs = np.array([[0.3, 0.7, 0], [0.1, 0.7, 0.2], [0.7, 0.3, 0], [0.3, 0.7, 0], [0, 0.7, 0.3]])
-    found = evaluation.second_choice(np.array([0, 0, 0, 0, 2]), probs, true=0, predicted=1)
-    assert found == evaluation.share(2, 3)
-    assert evaluation.second_choice(np.array([0]), probs[:1], true=0, predicted=2).n == 0
+    found = metrics.second_choice(np.array([0, 0, 0, 0, 2]), probs, true=0, predicted=1)
+    assert found == metrics.share(2, 3)
+    assert metrics.second_choice(np.array([0]), probs[:1], true=0, predicted=2).n == 0
 
 
 @pytest.mark.parametrize(
@@ -43,8 +44,8 @@ def test_second_choice_looks_only_at_one_error():
 )
 def test_margin_and_entropy(distribution, margin, entropy):
     probs = np.array([distribution])
-    assert evaluation.margin(probs) == pytest.approx([margin])
-    assert evaluation.entropy(probs) == pytest.approx([entropy])
+    assert metrics.margin(probs) == pytest.approx([margin])
+    assert metrics.entropy(probs) == pytest.approx([entropy])
 
 
 # Intervals as printed in Newcombe (1998), Statistics in Medicine 17, 873–890, table II (method 10)
@@ -60,13 +61,13 @@ NEWCOMBE = [
 
 @pytest.mark.parametrize(("a", "n_a", "b", "n_b", "low", "high"), NEWCOMBE)
 def test_two_shares_differ_by_newcombes_interval(a, n_a, b, n_b, low, high):
-    found = evaluation.compare_shares(a, n_a, b, n_b)
+    found = metrics.compare_shares(a, n_a, b, n_b)
     assert found[:3] == pytest.approx((100 * (a / n_a - b / n_b), 100 * low, 100 * high), abs=6e-3)
 
 
 def test_two_shares_are_compared_by_fishers_test():
-    assert evaluation.compare_shares(3, 4, 1, 4)[3] == pytest.approx(34 / 70)  # the lady tasting tea
-    assert np.isnan(evaluation.compare_shares(3, 4, 0, 0)).all()
+    assert metrics.compare_shares(3, 4, 1, 4)[3] == pytest.approx(34 / 70)  # the lady tasting tea
+    assert np.isnan(metrics.compare_shares(3, 4, 0, 0)).all()
 
 
 def mixed_up(there, back, n_a, n_b):
@@ -77,7 +78,7 @@ def mixed_up(there, back, n_a, n_b):
 
 
 def the_pair(counts):
-    table = evaluation.asymmetry(counts)
+    table = metrics.asymmetry(counts)
     return table[[{a, b} == {2, 4} for a, b in zip(table["a"], table["b"], strict=True)]].iloc[0]
 
 
@@ -96,20 +97,20 @@ def test_a_one_way_confusion_is_found_with_equal_counts_and_the_frequent_way_com
 
 def test_a_class_without_pictures_is_not_tested():
     counts = mixed_up(there=40, back=0, n_a=500, n_b=0)
-    table = evaluation.asymmetry(counts)
+    table = metrics.asymmetry(counts)
     assert len(table) == 21 and table["p"].isna().sum() == table["p_holm"].isna().sum() == 6
 
 
 def test_the_limit_of_the_calibration_error_holds_for_probabilities_that_are_right():
     probs = RNG.dirichlet(np.full(7, 0.5), 300)
-    limit = evaluation.calibration_error_limit(probs)
+    limit = metrics.calibration_error_limit(probs)
     truths = (probs.cumsum(axis=1)[None] < RNG.random((60, 300, 1))).sum(axis=2).clip(0, 6)
-    below = np.mean([evaluation.calibration_error(truth, probs) < limit for truth in truths])
+    below = np.mean([metrics.calibration_error(truth, probs) < limit for truth in truths])
     assert 0.88 <= below < 1
-    assert evaluation.calibration_error(truths[0], evaluation.tempered(np.log(probs), 0.4)) > limit
+    assert metrics.calibration_error(truths[0], metrics.tempered(np.log(probs), 0.4)) > limit
 
 
-VOTES = {  # votes in the order of audit.VOTES -> class, or -1
+VOTES = {  # votes in the order of duplicates.VOTES -> class, or -1
     "clear": ([6, 0, 0, 0, 0, 0, 4, 0, 0, 0], 0),
     "most, though no majority": ([1, 1, 1, 1, 1, 3, 2, 0, 0, 0], 5),
     "shared": ([4, 0, 4, 0, 0, 0, 2, 0, 0, 0], -1),
@@ -122,18 +123,18 @@ VOTES = {  # votes in the order of audit.VOTES -> class, or -1
 
 @pytest.mark.parametrize(("votes", "expected"), VOTES.values(), ids=VOTES)
 def test_most_voted(votes, expected):
-    assert evaluation.most_voted(np.array([votes])).tolist() == [expected]
+    assert metrics.most_voted(np.array([votes])).tolist() == [expected]
 
 
 def test_agreement_of_people_with_labels_and_network():
     labels, answers, said = np.array([0, 1, 2, 3, 4]), [0, 2, 2, 5, 4], np.array([0, 2, -1, 6, -1])
-    label, network = evaluation.agreement(labels, np.eye(7)[answers], said)
-    assert label == evaluation.share(1, 3) and network == evaluation.share(2, 3)
+    label, network = metrics.agreement(labels, np.eye(7)[answers], said)
+    assert label == metrics.share(1, 3) and network == metrics.share(2, 3)
 
 
 # -- figures -----------------------------------------------------------------------------------------------------------
 
-COUNTS = evaluation.confusion(LABELS, PROBS)
+COUNTS = metrics.confusion(LABELS, PROBS)
 ANSWERS = PROBS.argmax(axis=1)
 RIGHT, WRONG = np.flatnonzero(ANSWERS == LABELS)[0], np.flatnonzero(ANSWERS != LABELS)[0]
 
@@ -184,8 +185,8 @@ def faces_with_twins_and_votes(few_faces, tmp_path, monkeypatch):
     arrays["images"][public[:5]] = arrays["images"][train[:5]]
     np.savez(tmp_path / "faces.npz", **arrays)
     said = np.where(np.arange(len(arrays["labels"])) % 5, arrays["labels"], 3)
-    votes = pd.DataFrame(10 * np.eye(10, dtype=int)[said], columns=audit.VOTE_COLUMNS)
-    usage = {split: name for name, split in audit.USAGES.items()}
+    votes = pd.DataFrame(10 * np.eye(10, dtype=int)[said], columns=duplicates.VOTE_COLUMNS)
+    usage = {split: name for name, split in duplicates.USAGES.items()}
     votes.insert(0, "Usage", [usage[split] for split in arrays["split"]])
     votes.to_csv(tmp_path / "fer2013new.csv", index=False)
     monkeypatch.setenv("FER_DATA", str(tmp_path / "faces.npz"))

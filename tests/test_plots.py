@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_utils import evaluation, plots
+from fer_utils import metrics, plots
 from fer_utils.labels import BILINGUAL
 
 RNG = np.random.default_rng(0)
@@ -25,13 +25,13 @@ def history(passes, turn=None, seconds=3.0):
 
 
 HISTORIES = {"CNN": history(20, turn=8), "DNN 同樣大小": history(20)}
-STARTS = {name: evaluation.overfitting_starts(h) for name, h in HISTORIES.items()}
+STARTS = {name: metrics.overfitting_starts(h) for name, h in HISTORIES.items()}
 ONE_PASS = {"CNN": history(1), "DNN": history(1)}
 NEVER = {"CNN": None, "DNN": None}
-PANELS = {name: {"as trained": evaluation.reliability(LABELS, PROBS)} for name in HISTORIES}
-WAVES = [evaluation.share(hits, 200) for hits in (120, 110, 90)]
+PANELS = {name: {"as trained": metrics.reliability(LABELS, PROBS)} for name in HISTORIES}
+WAVES = [metrics.share(hits, 200) for hits in (120, 110, 90)]
 KERNELS = {"filters": RNG.normal(size=(4, 5, 5)), "units": RNG.normal(size=(9, 48, 48))}
-OURS = {"A CNN": (3e14, evaluation.share(2000, 3589)), "A DNN": (3e11, evaluation.share(1000, 3589))}
+OURS = {"A CNN": (3e14, metrics.share(2000, 3589)), "A DNN": (3e11, metrics.share(1000, 3589))}
 CLAIMS = {"A CNN": (None, 0.655), "B CNN": (None, 0.70), "D DNN": (2e12, 0.2655), "E CNN": (2e14, 0.622)}
 
 # name: (figure, number of axes, words that must be on it)
@@ -97,7 +97,7 @@ def test_overfitting_is_marked_only_where_it_starts():
 
 
 def test_reliability_has_a_dot_a_bin_and_intervals_on_the_first_series():
-    table = evaluation.reliability(LABELS, PROBS)
+    table = metrics.reliability(LABELS, PROBS)
     (axis,) = plots.reliability({"CNN": {"as trained": table, "T = 2": table}}).axes
     intervals, filled, hollow = axis.collections
     assert len(intervals.get_segments()) == len(filled.get_offsets()) == len(hollow.get_offsets()) == len(table)

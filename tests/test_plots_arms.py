@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_utils import evaluation, plots
+from fer_utils import metrics, plots
 from fer_utils.labels import BILINGUAL
 
 RNG = np.random.default_rng(0)
@@ -13,15 +13,15 @@ LABELS = RNG.choice(7, 200)
 ARMS = {
     name: [RNG.dirichlet(np.ones(7), 200) for _ in range(2)] for name in ("plain 原樣", "resampled 重抽樣", "weighted")
 }
-COMPARED = evaluation.compare_arms(LABELS, ARMS)
-ACCURACIES = {name: [evaluation.accuracy(LABELS, p).value for p in arm] for name, arm in ARMS.items()}
-RECALLS = evaluation.compare_recalls(LABELS, ARMS)
-BAGS = evaluation.bags(LABELS, [p for arm in ARMS.values() for p in arm][:4])
+COMPARED = metrics.compare_arms(LABELS, ARMS)
+ACCURACIES = {name: [metrics.accuracy(LABELS, p).value for p in arm] for name, arm in ARMS.items()}
+RECALLS = metrics.compare_recalls(LABELS, ARMS)
+BAGS = metrics.bags(LABELS, [p for arm in ARMS.values() for p in arm][:4])
 HISTORY = pd.DataFrame({"pass": [1, 2, 3], "accuracy": [0.3, 0.6, 0.9], "val_accuracy": [0.3, 0.5, 0.4]})
 ONE_PASS = HISTORY[:1]
 FACES = RNG.integers(0, 255, (7, 48, 48, 1), dtype=np.uint8)
 SHARES = {"plain": np.arange(1, 8) / 28, "resampled 重抽樣": np.full(7, 1 / 7)}
-SCORES = {"accuracy": {name: evaluation.mean_accuracy(LABELS, arm) for name, arm in ARMS.items()}}
+SCORES = {"accuracy": {name: metrics.mean_accuracy(LABELS, arm) for name, arm in ARMS.items()}}
 SCORES["macro-F1"] = dict.fromkeys(ARMS, (0.5, 0.4, 0.6))
 
 # name: (figure, number of axes, words that must be on it)

@@ -4,7 +4,7 @@ import figures
 import numpy as np
 import pytest
 
-from fer_utils import evaluation, plots
+from fer_utils import metrics, plots
 from fer_utils.labels import BILINGUAL
 from fer_utils.plots.maps import top_of
 
@@ -12,7 +12,7 @@ RNG = np.random.default_rng(0)
 FACES = RNG.integers(0, 255, (3, 48, 48, 1), dtype=np.uint8)
 MAPS = {"occlusion": RNG.normal(size=(3, 48, 48)), "guided backprop": 10 * RNG.random((3, 48, 48))}
 PANELS = {
-    part: {name: evaluation.Estimate(0.2 + shift, 0.1, 0.3 + shift, 35) for name in MAPS}
+    part: {name: metrics.Estimate(0.2 + shift, 0.1, 0.3 + shift, 35) for name in MAPS}
     for part, shift in (("eyes 眼", 0.0), ("mouth 嘴", 0.1))
 }
 AREA = {"eyes 眼": 0.05, "mouth 嘴": 0.08}

@@ -8,7 +8,7 @@ from PIL import Image
 
 from fer_utils import data, predict, runs
 from fer_utils.labels import CLASSES
-from fer_utils.sources import DataError
+from fer_utils.readers import DataError
 
 GREY = np.arange(2304).reshape(48, 48) % 256
 CELL = " ".join(map(str, GREY.ravel()))

@@ -393,7 +393,7 @@ CHINESE = [
 ]
 
 
-@pytest.mark.parametrize("code, matters", [("found = audit.votes(dataset)", True), ("found = dataset.labels", False)])
+@pytest.mark.parametrize("code, matters", [("found = duplicates.votes(dataset)", True), ("found = dataset.labels", False)])
 def test_new_votes_run_those_again_who_ask_for_votes(tmp_path, code, matters):
     notebook = {"cells": [{"cell_type": "code", "source": code}]}
     before, after = (keys.ingredients(notebook, {}, tmp_path, "data", votes) for votes in ("", "votes.csv 7 1"))

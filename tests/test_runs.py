@@ -12,7 +12,7 @@ import pandas as pd
 import pydantic
 import pytest
 
-from fer_utils import data, evaluation, runs
+from fer_utils import data, metrics, runs
 
 FIT = """
 import sys
@@ -61,7 +61,7 @@ def test_stored_logits_are_those_of_the_stored_model(trained, on_few_faces):
         images, labels = dataset.part(split)
         np.testing.assert_allclose(trained.model().predict(images, verbose=0), trained.probs(split), atol=2e-2)
         score = trained.info["scores"][split]
-        assert score["value"] == evaluation.accuracy(labels, trained.probs(split)).value
+        assert score["value"] == metrics.accuracy(labels, trained.probs(split)).value
         assert (score["n"], score["low"] < score["value"] < score["high"]) == (len(labels), True)
 
 

@@ -10,8 +10,9 @@ import pandas as pd
 import pydantic
 import pytest
 
-from fer_utils import data, fewlabels, plots, selftrain
+from fer_utils import data, plots
 from fer_utils.labels import BILINGUAL
+from fer_utils.studies import fewlabels, selftrain
 
 
 def sure(*predictions):

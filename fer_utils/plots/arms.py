@@ -41,7 +41,7 @@ def arm_dots(accuracies, compared):
 
     Args:
         accuracies: dict of name -> list of accuracies, one a seed; drawn from top to bottom.
-        compared: DataFrame of `evaluation.compare_arms`, of the same arms.
+        compared: DataFrame of `metrics.compare_arms`, of the same arms.
     """
     figure = new_figure(0.55 + 0.27 * len(accuracies))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
@@ -77,7 +77,7 @@ def scores(panels):
     """Several scores of the same arms side by side, with their 95 % intervals.
 
     Args:
-        panels: dict of score -> dict of arm -> (value, low, high, …), such as an evaluation.Estimate.
+        panels: dict of score -> dict of arm -> (value, low, high, …), such as an metrics.Estimate.
     """
     arms = list(next(iter(panels.values())))
     figure = new_figure(0.6 + 0.26 * len(arms))
@@ -101,7 +101,7 @@ def recalls(compared):
     """How often each class is recognised under each arm, with 95 % intervals.
 
     Args:
-        compared: DataFrame of `evaluation.compare_recalls`.
+        compared: DataFrame of `metrics.compare_recalls`.
     """
     classes, arms = compared["class"].unique(), compared["arm"].unique()
     figure = new_figure(0.4 + 0.14 * len(compared))
@@ -127,7 +127,7 @@ def bags(table, references):
     """Left every bag's gain over its own members against their disagreement; right accuracy against the bag's size.
 
     Args:
-        table: DataFrame of `evaluation.bags`.
+        table: DataFrame of `metrics.bags`.
         references: dict of name -> accuracy, drawn as lines across the right panel.
     """
     figure = new_figure(2.6)

@@ -74,7 +74,7 @@ def region_shares(panels, by_area):
     """Which share of each method's maps falls on a part of the face: a panel a part, a line the part's own area.
 
     Args:
-        panels: dict of part -> dict of method -> (value, low, high, …), such as an evaluation.Estimate.
+        panels: dict of part -> dict of method -> (value, low, high, …), such as an metrics.Estimate.
         by_area: dict of part -> its share of the picture.
     """
     methods = list(next(iter(panels.values())))

@@ -11,7 +11,7 @@ def accuracies(estimates):
     """Accuracies side by side as points with their 95 % intervals.
 
     Args:
-        estimates: dict of name -> evaluation.Estimate, drawn from top to bottom.
+        estimates: dict of name -> metrics.Estimate, drawn from top to bottom.
     """
     figure = new_figure(0.5 + 0.28 * len(estimates))
     axis = figure.subplots()
@@ -30,7 +30,7 @@ def reliability(panels):
     """How often a network is right when it is so sure: a panel a network, dots on the diagonal know themselves.
 
     Args:
-        panels: dict of network -> dict of name -> DataFrame from `evaluation.reliability`; the first one is drawn
+        panels: dict of network -> dict of name -> DataFrame from `metrics.reliability`; the first one is drawn
             filled, with intervals, areas as the numbers of pictures; a second one hollow.
     """
     figure = new_figure(2.9)
@@ -57,7 +57,7 @@ def shifts(pixels, estimates, baseline=None):
 
     Args:
         pixels: distances, ascending.
-        estimates: dict of network -> list of evaluation.Estimate, one a distance.
+        estimates: dict of network -> list of metrics.Estimate, one a distance.
         baseline: accuracy of an answer that ignores the picture, or None.
     """
     figure = new_figure(2.4)
@@ -97,7 +97,7 @@ def systems(ours, reported, human=(0.60, 0.70)):
     """Test accuracy against the compute of the training, with what the reports say as hollow marks.
 
     Args:
-        ours: dict of name ("A CNN") -> (compute, evaluation.Estimate); compute in FLOPs of the forward passes.
+        ours: dict of name ("A CNN") -> (compute, metrics.Estimate); compute in FLOPs of the forward passes.
         reported: dict of name -> (compute, accuracy); compute is None where the report does not tell.
         human: share on which people agree with the labels, low and high.
     """

@@ -79,7 +79,7 @@ def label_curve(curve, arms, labels):
     """Accuracy against the number of labels, and the arms that had `labels` of them, side by side at their place.
 
     Args:
-        curve: dict of number of labels -> (value, low, high, …) of supervised training, such as evaluation.Estimates.
+        curve: dict of number of labels -> (value, low, high, …) of supervised training, such as metrics.Estimates.
         arms: dict of arm -> the same. labels: int.
     """
     figure = new_figure(2.7)

@@ -7,7 +7,7 @@ are the arms, the rule by which they choose pseudo-labels, and how good these ar
 import numpy as np
 import pydantic
 
-from fer_utils import data, evaluation, presets, runs
+from fer_utils import data, metrics, presets, runs
 from fer_utils.labels import BILINGUAL as CLASS_NAMES
 from fer_utils.labels import CLASSES
 
@@ -112,7 +112,7 @@ class SelfTraining(runs.Stored):
         return data.load(self.source, VAL_SHARE)
 
     def make(self, dataset, folder):
-        from fer_utils import fewlabels  # imports TensorFlow: only when there is something to train
+        from fer_utils.studies import fewlabels  # imports TensorFlow: only when there is something to train
 
         fewlabels.train(self.settings(), dataset, folder)
 
@@ -216,7 +216,7 @@ def judge(pseudo_labels, truth):
     for number, labels in enumerate(pseudo_labels, start=1):
         given = labels >= 0
         if given.any():
-            right = evaluation.share(int((labels == truth)[given].sum()), int(given.sum()))
+            right = metrics.share(int((labels == truth)[given].sum()), int(given.sum()))
             shares = class_shares(labels)
             distance = np.abs(shares - true_shares).sum() / 2
             spread = (int(shares.argmax()), shares.max(), effective_classes(shares), distance)
@@ -241,7 +241,7 @@ def formatted(judged):
         {
             "round": [f"{r}" for r in rows["round"]],
             "n": [f"{n:,}" for n in rows["n"]],
-            "precision": [str(evaluation.Estimate(*row)) for row in rows[["precision", "low", "high", "n"]].to_numpy()],
+            "precision": [str(metrics.Estimate(*row)) for row in rows[["precision", "low", "high", "n"]].to_numpy()],
             "most frequent": [f"{CLASS_NAMES[c]} {s:.0%}" for c, s in zip(rows["top"], rows["top_share"], strict=True)],
             "classes": [f"{classes:.1f}" for classes in rows["classes"]],
             "distance": [f"{distance:.2f}" for distance in rows["distance"]],

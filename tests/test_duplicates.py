@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fer_utils import audit, data, plots, sample
+from fer_utils import data, faces, plots
 from fer_utils.data import DataError
 from fer_utils.labels import BILINGUAL
+from fer_utils.studies import duplicates
 
 # 60 drawn faces, then what is planted: row -> what stands there. Rows 0-39 train, 40-49 public, 50-59 private.
-FACES = sample.draw(60, seed=3).images
+FACES = faces.draw(60, seed=3).images
 LABELS = np.arange(60) % 7
 SPLIT = np.repeat(["train", "public", "private"], [40, 10, 10])
 
@@ -66,7 +67,7 @@ def planted():
 def groups(planted):
     """(exact, near): the group numbers of both kinds."""
     exact = data.group_identical(planted.images)
-    return exact, audit.join(exact, audit.near_copies(planted.images))
+    return exact, duplicates.join(exact, duplicates.near_copies(planted.images))
 
 
 def members(groups):
@@ -79,25 +80,25 @@ def members(groups):
 
 def test_exactly_the_planted_copies_are_found(planted, groups):
     assert members(groups[0]) == EXACT
-    assert set(map(tuple, audit.near_copies(planted.images).tolist())) == NEAR
+    assert set(map(tuple, duplicates.near_copies(planted.images).tolist())) == NEAR
     assert members(groups[1]) == EXACT - {(0, 60)} | {(0, 60, 68)} | NEAR - {(0, 68)}
     assert all(groups[1][row] == rows[0] for rows in members(groups[1]) for row in rows), "its number is its first row"
 
 
 def test_a_near_copy_needs_both_hash_and_pixels(planted):
-    codes, n = audit.hashes(planted.images), len(planted.images)
-    some_hashes_are_close = audit.close_pairs(codes, 8)
-    assert len(audit.near_copies(planted.images, correlation=-1)) > len(NEAR), "the hash alone says too much"
-    assert len(audit.near_copies(planted.images, distance=0)) < len(NEAR)
-    assert len(audit.near_copies(planted.images, correlation=1.01)) == 0
+    codes, n = duplicates.hashes(planted.images), len(planted.images)
+    some_hashes_are_close = duplicates.close_pairs(codes, 8)
+    assert len(duplicates.near_copies(planted.images, correlation=-1)) > len(NEAR), "the hash alone says too much"
+    assert len(duplicates.near_copies(planted.images, distance=0)) < len(NEAR)
+    assert len(duplicates.near_copies(planted.images, correlation=1.01)) == 0
     bits = [[bin(int(a) ^ int(b)).count("1") for b in codes] for a in codes]
     slowly = [(a, b) for a in range(n) for b in range(a + 1, n) if bits[a][b] <= 8]
     assert sorted(map(tuple, some_hashes_are_close.tolist())) == slowly
-    assert audit.close_pairs(codes, 8, block=7).tolist() == some_hashes_are_close.tolist(), "whatever the blocks"
+    assert duplicates.close_pairs(codes, 8, block=7).tolist() == some_hashes_are_close.tolist(), "whatever the blocks"
 
 
 def test_hashes_are_those_of_the_library():
-    for image, code in zip(FACES[:5], audit.hashes(FACES[:5]), strict=True):
+    for image, code in zip(FACES[:5], duplicates.hashes(FACES[:5]), strict=True):
         theirs = imagehash.phash(Image.fromarray(image[..., 0]))
         ours = np.unpackbits(np.array([code]).view(np.uint8)).reshape(8, 8)
         assert (theirs.hash == ours).all()
@@ -105,7 +106,7 @@ def test_hashes_are_those_of_the_library():
 
 def test_likeness_is_a_correlation_that_ignores_brightness_and_contrast():
     images = np.concatenate([FACES, [(FACES[0] * 0.5 + 60).astype(np.uint8), BLACK]])
-    same, other, blank = audit.likeness(images, np.array([[0, 60], [0, 1], [0, 61]]))
+    same, other, blank = duplicates.likeness(images, np.array([[0, 60], [0, 1], [0, 61]]))
     assert same > 0.99
     assert abs(other) < 0.9
     assert abs(blank) < 1e-5
@@ -114,35 +115,35 @@ def test_likeness_is_a_correlation_that_ignores_brightness_and_contrast():
 def test_likeness_leaves_out_what_all_faces_share():
     alike = 0.95 * FACES.mean(axis=0) + 0.05 * FACES
     assert np.corrcoef(alike[0].ravel(), alike[1].ravel())[0, 1] > 0.9
-    assert audit.likeness(alike, np.array([[0, 1]])) < 0.5
+    assert duplicates.likeness(alike, np.array([[0, 1]])) < 0.5
 
 
 def test_copies_made_on_purpose_differ_and_most_are_found():
-    for name, copies in audit.altered(FACES).items():
+    for name, copies in duplicates.altered(FACES).items():
         assert copies.shape == FACES.shape and copies.dtype == np.uint8
         assert (copies != FACES).any(axis=(1, 2, 3)).all(), name
-        pairs = audit.near_copies(np.concatenate([FACES, copies]))
+        pairs = duplicates.near_copies(np.concatenate([FACES, copies]))
         found = np.count_nonzero(pairs[:, 1] - pairs[:, 0] == len(FACES))
         if name.split()[0] in ("lighter", "noise", "JPEG"):
             assert found >= 0.9 * len(FACES), name
 
 
 def test_blank_pictures(planted):
-    assert np.flatnonzero(audit.blank(planted.images)).tolist() == [69, 70, 71]
+    assert np.flatnonzero(duplicates.blank(planted.images)).tolist() == [69, 70, 71]
 
 
 def test_copies_are_counted(planted, groups):
-    assert audit.copies(planted, groups[0]) == {"groups": 8, "pictures": 16, "across": 5, "conflicting": 2}
-    assert audit.copies(planted, groups[1]) == {"groups": 11, "pictures": 23, "across": 6, "conflicting": 3}
+    assert duplicates.copies(planted, groups[0]) == {"groups": 8, "pictures": 16, "across": 5, "conflicting": 2}
+    assert duplicates.copies(planted, groups[1]) == {"groups": 11, "pictures": 23, "across": 6, "conflicting": 3}
 
 
 def test_examples_differ_in_what_was_asked(planted, groups):
-    part = audit.parts(planted.split)
-    assert set(map(tuple, audit.examples(groups[0], part, n=9))) == {(3, 63), (41, 64), (69, 70), (43, 72), (44, 73)}
-    assert set(map(tuple, audit.examples(groups[0], planted.labels, n=9))) == {(2, 62), (69, 70)}
-    assert audit.examples(groups[0], part, n=2).shape == (2, 2)
-    assert audit.examples(groups[0], np.zeros(len(part))).shape == (0, 2)
-    assert audit.examples(np.zeros(4, int), np.array([-1, 2, -1, 5])).tolist() == [[1, 3]], "an unknown label is none"
+    part = duplicates.parts(planted.split)
+    assert set(map(tuple, duplicates.examples(groups[0], part, n=9))) == {(3, 63), (41, 64), (69, 70), (43, 72), (44, 73)}
+    assert set(map(tuple, duplicates.examples(groups[0], planted.labels, n=9))) == {(2, 62), (69, 70)}
+    assert duplicates.examples(groups[0], part, n=2).shape == (2, 2)
+    assert duplicates.examples(groups[0], np.zeros(len(part))).shape == (0, 2)
+    assert duplicates.examples(np.zeros(4, int), np.array([-1, 2, -1, 5])).tolist() == [[1, 3]], "an unknown label is none"
 
 
 # -- leaks -------------------------------------------------------------------------------------------------------------
@@ -160,7 +161,7 @@ LEAKS = {  # split, near copies as well? -> row of the split's picture: row of i
 @pytest.mark.parametrize(("case", "expected"), LEAKS.items(), ids=str)
 def test_twins(planted, groups, case, expected):
     split, near = case
-    twins = audit.twins(planted, split, groups[1] if near else None)
+    twins = duplicates.twins(planted, split, groups[1] if near else None)
     rows = planted.where(split)
     assert twins.shape == rows.shape and twins.dtype == np.int64
     assert {int(row): int(twin) for row, twin in zip(rows, twins, strict=True) if twin >= 0} == expected
@@ -170,10 +171,10 @@ def test_change_without_is_the_difference_of_the_two_accuracies():
     rng = np.random.default_rng(0)
     left_out = rng.random(2000) < 0.1
     right = rng.random(2000) < np.where(left_out, 0.9, 0.5)
-    change = audit.change_without(right, left_out)
+    change = duplicates.change_without(right, left_out)
     assert change.value == pytest.approx(right[~left_out].mean() - right.mean())
     assert change.low < change.value < change.high < 0, "left out were pictures that are recognised more often"
-    assert audit.change_without(right, np.zeros(2000, bool))[:3] == (0, 0, 0)
+    assert duplicates.change_without(right, np.zeros(2000, bool))[:3] == (0, 0, 0)
     picks = rng.integers(2000, size=(2000, 2000))  # the same by drawing pictures
     drawn = [right[p][~left_out[p]].mean() - right[p].mean() for p in picks]
     assert np.percentile(drawn, [2.5, 97.5]) == pytest.approx(change[1:3], abs=0.003)
@@ -212,8 +213,8 @@ def nobody_elses_votes(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("n", [N, 61], ids=["all rows", "the first rows"])
 def test_votes_join_by_position(tmp_path, n):
-    counts = audit.votes(pictures(n), votes_csv(tmp_path))
-    assert counts.shape == (n, len(audit.VOTES)) and counts.dtype == np.int64
+    counts = duplicates.votes(pictures(n), votes_csv(tmp_path))
+    assert counts.shape == (n, len(duplicates.VOTES)) and counts.dtype == np.int64
     assert (counts[:, :7].argmax(axis=1) == VOTED[:n]).all()
     assert (counts[:, 7:] == [2, 0, 1]).all()
 
@@ -222,33 +223,33 @@ def test_votes_are_found(tmp_path, monkeypatch):
     beside, inside, named = (tmp_path / name for name in ("beside", "data", "named"))
     for folder in (beside, inside, inside / "fer2013", named):
         folder.mkdir()
-    assert audit.votes(pictures(source=beside / "fer2013.csv")) is None
+    assert duplicates.votes(pictures(source=beside / "fer2013.csv")) is None
     votes_csv(beside, "my_FERPlus.csv".lower())
     votes_csv(inside)
     for source in (beside / "fer2013.csv", beside, inside, inside / "fer2013" / "fer2013.csv"):
-        assert audit.votes(pictures(source=source)) is not None, source
+        assert duplicates.votes(pictures(source=source)) is not None, source
     monkeypatch.setenv("FER_PLUS", str(votes_csv(named, "other.csv", contempt=0)))
-    assert (audit.votes(pictures(source=beside / "fer2013.csv"))[:, 7] == 0).all(), "what is named goes first"
-    assert audit.votes(pictures(source="drawn", drawn=True)) is None
+    assert (duplicates.votes(pictures(source=beside / "fer2013.csv"))[:, 7] == 0).all(), "what is named goes first"
+    assert duplicates.votes(pictures(source="drawn", drawn=True)) is None
 
 
 def test_the_chances_of_labels_follow_the_votes_but_not_the_own_label(tmp_path, monkeypatch):
     monkeypatch.setenv("FER_PLUS", str(votes_csv(tmp_path)))
     dataset = pictures(source=tmp_path / "fer2013.csv")
-    chances = audit.label_chances(dataset)
+    chances = duplicates.label_chances(dataset)
     labels = dataset.labels[dataset.where("train")]
     assert chances.shape == (len(labels), 7) and chances.dtype == np.float32
     np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-5)
     assert (chances.argmax(axis=1) == labels).all()
     lie = np.array(dataset.labels)
     lie[dataset.where("train")[0]] = (labels[0] + 1) % 7
-    said = audit.label_chances(pictures(labels=lie, source=tmp_path / "fer2013.csv"))
+    said = duplicates.label_chances(pictures(labels=lie, source=tmp_path / "fer2013.csv"))
     np.testing.assert_array_equal(said[0], chances[0])
 
 
 def test_chances_of_labels_without_votes_say_what_is_missing(tmp_path):
     with pytest.raises(DataError, match=r"has no votes: put FERPlus' fer2013new.csv beside"):
-        audit.label_chances(pictures(source=tmp_path / "fer2013.csv"))
+        duplicates.label_chances(pictures(source=tmp_path / "fer2013.csv"))
 
 
 MISFITS = {
@@ -264,7 +265,7 @@ def test_votes_that_do_not_fit_are_refused(tmp_path, make, changed, rows, messag
     path = votes_csv(tmp_path, **changed)
     path.write_text("".join(path.read_text().splitlines(keepends=True)[: rows + 1]))
     with pytest.raises(DataError, match=message):
-        audit.votes(make(), path)
+        duplicates.votes(make(), path)
 
 
 @pytest.mark.parametrize(
@@ -275,12 +276,12 @@ def test_what_is_no_ferplus_csv_is_refused(tmp_path, text):
     if text is not None:
         path.write_text(text)
     with pytest.raises(DataError, match="votes.csv: is not FERPlus"):
-        audit.votes(pictures(), path)
+        duplicates.votes(pictures(), path)
 
 
 def test_votes_beside_fer2013_do_not_disturb_it(tmp_path, monkeypatch):
     monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
-    folder, images = tmp_path / "source", sample.draw(N, seed=1).images
+    folder, images = tmp_path / "source", faces.draw(N, seed=1).images
     folder.mkdir()
     pixels = [" ".join(map(str, image.ravel())) for image in images]
     rows = [f"{VOTED[i]},{pixels[i]},{PARTS[i]}\n" for i in range(N)]
@@ -289,7 +290,7 @@ def test_votes_beside_fer2013_do_not_disturb_it(tmp_path, monkeypatch):
     votes_csv(folder)
     dataset = data.load(folder)
     assert dataset.fingerprint == alone.fingerprint
-    assert (audit.votes(dataset)[:, :7].argmax(axis=1) == dataset.labels).all()
+    assert (duplicates.votes(dataset)[:, :7].argmax(axis=1) == dataset.labels).all()
 
 
 VOTES = np.array(
@@ -303,13 +304,13 @@ VOTES = np.array(
 
 
 def test_choice_and_its_hits():
-    assert audit.choice(VOTES).tolist() == [0, -1, 7, 9]
-    assert audit.choice_hits(np.array([0, 2, 0, 5]), VOTES) == pytest.approx([1, 1 / 2, 1, 1 / 7])
-    assert audit.choice_hits(np.array([1, 3, 5, 5]), VOTES) == pytest.approx([0, 0, 0, 1 / 7])
+    assert duplicates.choice(VOTES).tolist() == [0, -1, 7, 9]
+    assert duplicates.choice_hits(np.array([0, 2, 0, 5]), VOTES) == pytest.approx([1, 1 / 2, 1, 1 / 7])
+    assert duplicates.choice_hits(np.array([1, 3, 5, 5]), VOTES) == pytest.approx([0, 0, 0, 1 / 7])
 
 
 def test_agreement_by_class():
-    table = audit.agreement(np.array([0, 1, 0, 1]), VOTES)
+    table = duplicates.agreement(np.array([0, 1, 0, 1]), VOTES)
     assert table.index.tolist() == ["Angry", "Disgust", "all"]
     values = table.map(lambda estimate: estimate.value)
     assert values["same"].tolist() == [0.5, 0, 0.25]
@@ -352,28 +353,28 @@ def real():
 def test_copies_in_fer2013_are_at_most_those_of_all_its_pictures(real):
     """Of the 35,887 pictures 3,369 are copies, in 1,516 groups: 557 across parts, 57 with conflicts; 12 are black."""
     exact = data.group_identical(real.images)
-    found = audit.copies(real, exact)
+    found = duplicates.copies(real, exact)
     assert 2 * found["groups"] <= found["pictures"]
     # a group that is lost without the private pictures has at least one of them, and there are only 3,589
     for count, of_all in {"groups": 1516, "pictures": 3369, "across": 557, "conflicting": 57}.items():
         assert 0 < found[count] <= of_all
-    blanks = np.flatnonzero(audit.blank(real.images))
+    blanks = np.flatnonzero(duplicates.blank(real.images))
     assert 0 < len(blanks) <= 12 and not real.images[blanks].any()
     assert np.unique(exact[blanks]).size == 1
 
 
 def test_twins_in_fer2013_are_equal_and_on_the_other_side(real):
-    twins = audit.twins(real, "public")
+    twins = duplicates.twins(real, "public")
     leaked, rows = twins >= 0, real.where("public")
     assert leaked.any()
     assert (real.images[rows[leaked]] == real.images[twins[leaked]]).all()
     assert set(real.split[twins[leaked]]) <= {"train", "val"}
-    assert not (audit.twins(real, "val") >= 0).any(), "validation is cut so that copies stay on one side"
+    assert not (duplicates.twins(real, "val") >= 0).any(), "validation is cut so that copies stay on one side"
 
 
 def test_votes_for_fer2013_see_no_face_in_a_blank_picture(real):
-    counts = audit.votes(real)
+    counts = duplicates.votes(real)
     assert counts.shape == (len(real.labels), 10)
-    assert (audit.choice(counts)[audit.blank(real.images)] == audit.VOTES.index("not a face")).all()
+    assert (duplicates.choice(counts)[duplicates.blank(real.images)] == duplicates.VOTES.index("not a face")).all()
     first = data.group_identical(real.images)  # copies were shown once: votes joined in a wrong order would differ
     assert (counts == counts[first]).all(axis=1).mean() > 0.99

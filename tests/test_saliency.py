@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from fer_utils import explain, models
+from fer_utils import models
+from fer_utils.explain.saliency import saliency
 
 N = 3
 CORNER = 16  # pixels
@@ -58,27 +59,27 @@ def weights_of(linear, classes):
 
 @pytest.mark.parametrize("name", ["gradient", "SmoothGrad", "guided backprop"])
 def test_gradient_of_a_linear_model_is_its_weights(name, linear, images, classes):
-    maps = explain.METHODS[name](linear, images, classes)
+    maps = saliency.METHODS[name](linear, images, classes)
     np.testing.assert_allclose(maps, weights_of(linear, classes), atol=1e-6)
 
 
 def test_integrated_gradients_of_a_linear_model_are_weight_times_distance(linear, images, classes):
-    maps = explain.integrated_gradients(linear, images, classes)
-    away = (images - explain.blank(images))[..., 0]
+    maps = saliency.integrated_gradients(linear, images, classes)
+    away = (images - saliency.blank(images))[..., 0]
     np.testing.assert_allclose(maps, away * weights_of(linear, classes), atol=1e-3)
-    np.testing.assert_allclose(explain.completeness_gap(linear, images, classes, maps), 0, atol=1e-2)
+    np.testing.assert_allclose(saliency.completeness_gap(linear, images, classes, maps), 0, atol=1e-2)
 
 
 def test_occlusion_of_a_linear_model_is_the_sum_of_what_it_covers(linear, images, classes):
-    maps = explain.occlusion(linear, images, classes, size=16, stride=16)
-    away = (images - explain.blank(images))[..., 0] * weights_of(linear, classes)
+    maps = saliency.occlusion(linear, images, classes, size=16, stride=16)
+    away = (images - saliency.blank(images))[..., 0] * weights_of(linear, classes)
     squares = away.reshape(N, 3, 16, 3, 16).sum(axis=(2, 4))
     np.testing.assert_allclose(maps[:, ::16, ::16], squares, rtol=1e-3, atol=1e-2)
 
 
-@pytest.mark.parametrize("name", explain.METHODS)
+@pytest.mark.parametrize("name", saliency.METHODS)
 def test_maps_point_at_the_only_corner_that_counts(name, corner, images, classes):
-    maps = np.abs(explain.METHODS[name](corner, images, classes))
+    maps = np.abs(saliency.METHODS[name](corner, images, classes))
     assert maps.shape == (N, 48, 48) and maps.dtype == np.float32
     reach = CORNER + 8  # a square of the occlusion, and a convolution, look a little further
     assert (maps.sum(axis=(1, 2)) > 0).all()
@@ -88,14 +89,14 @@ def test_maps_point_at_the_only_corner_that_counts(name, corner, images, classes
 
 
 def test_integrated_gradients_are_complete(small, images, classes):
-    coarse, fine = (explain.integrated_gradients(small, images, classes, steps) for steps in (4, 100))
-    coarse, fine = (np.abs(explain.completeness_gap(small, images, classes, maps)) for maps in (coarse, fine))
+    coarse, fine = (saliency.integrated_gradients(small, images, classes, steps) for steps in (4, 100))
+    coarse, fine = (np.abs(saliency.completeness_gap(small, images, classes, maps)) for maps in (coarse, fine))
     assert (fine < 0.02).all() and fine.mean() < coarse.mean()
 
 
-@pytest.mark.parametrize("name", explain.METHODS)
+@pytest.mark.parametrize("name", saliency.METHODS)
 def test_batch_equals_one_by_one_and_twice_is_the_same(name, small, images, classes):
-    method = explain.METHODS[name]
+    method = saliency.METHODS[name]
     together = method(small, images, classes)
     alone = np.concatenate([method(small, images[i : i + 1], classes[i : i + 1]) for i in range(N)])
     np.testing.assert_allclose(together, alone, atol=1e-5 * np.abs(together).max() + 1e-7)
@@ -103,13 +104,13 @@ def test_batch_equals_one_by_one_and_twice_is_the_same(name, small, images, clas
 
 
 def test_another_seed_draws_other_noise(small, images, classes):
-    first, second = (explain.smoothgrad(small, images, classes, n=4, seed=seed) for seed in (0, 1))
+    first, second = (saliency.smoothgrad(small, images, classes, n=4, seed=seed) for seed in (0, 1))
     assert not np.array_equal(first, second)
 
 
 def test_shuffled_weights_change_the_maps_and_leave_the_model_alone(small, images, classes):
     before = small.get_weights()
-    table = explain.randomisation(small, images, classes, {"gradient": explain.gradient}, stages=3)
+    table = saliency.randomisation(small, images, classes, {"gradient": saliency.gradient}, stages=3)
     assert list(table.index) == ["logits", "conv2d_3", "conv2d_1"]  # of five layers: both ends and the middle
     assert abs(table.loc["conv2d_1", "gradient"]) < 0.3
     for kept, values in zip(before, small.get_weights(), strict=True):
@@ -123,14 +124,14 @@ def test_guided_backprop_drops_what_is_negative():
     model = models.classify(inputs, layers.GlobalAveragePooling2D()(x), "two")
     model.get_layer("logits").kernel.assign([[2304.0] * 7, [-2304.0] * 7])
     white = np.full((1, 48, 48, 1), 255, np.uint8)
-    np.testing.assert_allclose(explain.gradient(model, white, [0]), 0, atol=1e-4)
-    np.testing.assert_allclose(explain.guided_backprop(model, white, [0]), 1, rtol=1e-4)
+    np.testing.assert_allclose(saliency.gradient(model, white, [0]), 0, atol=1e-4)
+    np.testing.assert_allclose(saliency.guided_backprop(model, white, [0]), 1, rtol=1e-4)
 
 
 @pytest.mark.parametrize("build", [models.cnn_small, models.cnn_e, models.cnn_c], ids=lambda build: build.__name__)
 def test_guided_twin_answers_as_the_model_does(build, images):
     model = randomised(build())
-    twin = explain._guided_twin(model)
+    twin = saliency._guided_twin(model)
     twin.set_weights(model.get_weights())
     np.testing.assert_allclose(twin(images / 1.0), model(images / 1.0), atol=1e-5)
 
@@ -138,54 +139,54 @@ def test_guided_twin_answers_as_the_model_does(build, images):
 @pytest.mark.parametrize("layer", ["conv2d_9", "dense_1", "logits"])
 def test_wrong_layer_lists_the_right_ones(layer, small, images, classes):
     with pytest.raises(ValueError, match="conv2d_1, pool_1, conv2d_2.*bn_3"):
-        explain.grad_cam_pp(small, images, classes, layer=layer)
+        saliency.grad_cam_pp(small, images, classes, layer=layer)
 
 
 def test_methods_of_a_network_without_convolutions(linear):
-    assert "Grad-CAM++" not in explain.methods(linear, list(explain.METHODS))
-    assert "Grad-CAM++" not in explain.methods(models.dnn((4, 4)), list(explain.METHODS))
+    assert "Grad-CAM++" not in saliency.methods(linear, list(saliency.METHODS))
+    assert "Grad-CAM++" not in saliency.methods(models.dnn((4, 4)), list(saliency.METHODS))
     with pytest.raises(ValueError, match="none of them"):
-        explain.methods(linear, ["Grad-CAM++"])
+        saliency.methods(linear, ["Grad-CAM++"])
     with pytest.raises(ValueError, match="no convolutions"):
-        explain.find_layer(linear)
+        saliency.find_layer(linear)
     with pytest.raises(ValueError, match="not among: gradient"):
-        explain.methods(linear, ["gradiant"])
+        saliency.methods(linear, ["gradiant"])
 
 
 def test_deletion_and_insertion_tell_the_right_map_from_its_opposite(corner, images, classes):
     maps = np.zeros((N, 48, 48), np.float32)
     maps[:, :CORNER, :CORNER] = 1
     classes = corner.predict(images, verbose=0).argmax(axis=1)
-    deletion, insertion = explain.deletion_insertion(corner, images, classes, maps, steps=12)
-    late_deletion, late_insertion = explain.deletion_insertion(corner, images, classes, -maps, steps=12)
+    deletion, insertion = saliency.deletion_insertion(corner, images, classes, maps, steps=12)
+    late_deletion, late_insertion = saliency.deletion_insertion(corner, images, classes, -maps, steps=12)
     assert (deletion < late_deletion).all() and (insertion > late_insertion).all()
 
 
 def test_deletion_ends_where_insertion_begins(small, images, classes):
     """With one step a curve is its two ends, the picture and its blank, so both areas are the same."""
-    maps = explain.model_free(images)["Sobel edges"]
-    np.testing.assert_allclose(*explain.deletion_insertion(small, images, classes, maps, steps=1), rtol=1e-5)
+    maps = saliency.model_free(images)["Sobel edges"]
+    np.testing.assert_allclose(*saliency.deletion_insertion(small, images, classes, maps, steps=1), rtol=1e-5)
 
 
 def test_model_free_maps(images):
-    maps = explain.model_free(images)
+    maps = saliency.model_free(images)
     assert {values.shape for values in maps.values()} == {(N, 48, 48)}
     assert maps["centre blob"][0, 24, 24] > maps["centre blob"][0, 0, 0]
-    flat = explain.model_free(np.full((1, 48, 48, 1), 90, np.uint8))
+    flat = saliency.model_free(np.full((1, 48, 48, 1), 90, np.uint8))
     assert flat["Sobel edges"].max() == 0
 
 
 def test_region_shares():
     regions = np.zeros((2, 48, 48), np.uint8)
     regions[:, :12], regions[:, 12:24], regions[:, 24:30] = 1, 2, 3
-    np.testing.assert_allclose(explain.region_shares(np.ones((2, 48, 48)), regions), [[3 / 8, 1 / 4, 1 / 4, 1 / 8]] * 2)
+    np.testing.assert_allclose(saliency.region_shares(np.ones((2, 48, 48)), regions), [[3 / 8, 1 / 4, 1 / 4, 1 / 8]] * 2)
     maps = np.where(regions == 3, 2.0, -1.0)  # what speaks against the class has no share
     maps[1] = 0
-    shares = explain.region_shares(maps, regions)
+    shares = saliency.region_shares(maps, regions)
     np.testing.assert_allclose(shares[0], [0, 0, 0, 1])
     assert np.isnan(shares[1]).all()
 
 
 def test_spearman_of_dead_maps_is_zero():
     maps = np.arange(2 * 48 * 48).reshape(2, 48, 48)
-    np.testing.assert_allclose(explain.spearman(maps, np.stack([maps[0], np.zeros((48, 48))])), [1, 0])
+    np.testing.assert_allclose(saliency.spearman(maps, np.stack([maps[0], np.zeros((48, 48))])), [1, 0])

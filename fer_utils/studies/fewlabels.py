@@ -22,8 +22,9 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from fer_utils import augment, evaluation, models, selftrain, training
+from fer_utils import augment, metrics, models, training
 from fer_utils.labels import IMAGE_SHAPE
+from fer_utils.studies import selftrain
 
 
 class Labelled(NamedTuple):
@@ -77,7 +78,7 @@ def learn(settings, labelled, unlabelled, held_out, folder):
         else:
             pool, others = with_pseudo_labels(labelled, unlabelled, pseudo_labels[number]), here[:0]
         accuracy = fit_round(network, settings, pool, others, number, bar)
-        val = evaluation.accuracy(held_out.labels, predict(network, held_out.images)).value
+        val = metrics.accuracy(held_out.labels, predict(network, held_out.images)).value
         row = {"round": number + 1, "pictures": len(pool.labels), "accuracy": accuracy, "val_accuracy": val}
         history.append(row | {"seconds": round(time.perf_counter() - began, 3)})
         keep_state(network, folder, history, pseudo_labels)
@@ -292,7 +293,7 @@ def finish(network, settings, dataset, held_out, history, folder, policy):
         logits, scores = training.score(model, dataset, ["val"])
     else:
         logits, scores = training.score_once(model, dataset)
-    on_held_out = evaluation.accuracy(held_out.labels, predict(network, held_out.images))
+    on_held_out = metrics.accuracy(held_out.labels, predict(network, held_out.images))
     np.savez(folder / "predictions.npz", **logits)
     keras.Model(model.inputs, model.outputs, name=model.name).save(folder / "model.keras")  # without Adam's state
     record = {

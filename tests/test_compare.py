@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from fer_utils import evaluation
+from fer_utils import metrics
 
 NAN = float("nan")
 
@@ -30,7 +30,7 @@ def flipped_by_brute_force(gains):
     [[1], [1, -1], [2, 2, 2], [3, -1, 2, 0, 1], [1, 1, 2, 2, 3, 3, -1], [-6, -4, 2, -2], [0, 0], []],
 )
 def test_sign_flip_is_exact(gains):
-    assert evaluation.sign_flip(gains) == pytest.approx(flipped_by_brute_force(gains))
+    assert metrics.sign_flip(gains) == pytest.approx(flipped_by_brute_force(gains))
 
 
 @pytest.mark.parametrize(("only_a", "only_b"), [(8, 0), (5, 5), (30, 12), (0, 1), (400, 300)])
@@ -38,9 +38,9 @@ def test_sign_flip_of_one_seed_is_mcnemars_exact_test(only_a, only_b):
     right_a = np.repeat([1, 0, 1, 0], [only_a, only_b, 20, 10])
     right_b = np.repeat([0, 1, 1, 0], [only_a, only_b, 20, 10])
     truth = np.zeros(len(right_a), int)
-    *counts, p = evaluation.mcnemar(truth, answers(right_a), answers(right_b))
+    *counts, p = metrics.mcnemar(truth, answers(right_a), answers(right_b))
     assert counts == [only_a, only_b]
-    assert evaluation.sign_flip(right_a - right_b) == pytest.approx(p)
+    assert metrics.sign_flip(right_a - right_b) == pytest.approx(p)
 
 
 # p-values and what Holm makes of them (Holm 1979: the smallest times m, the next times m − 1, …, never falling)
@@ -54,7 +54,7 @@ HOLM = [
 
 @pytest.mark.parametrize(("given", "adjusted"), HOLM)
 def test_holm(given, adjusted):
-    assert evaluation.holm(given).tolist() == pytest.approx(adjusted, nan_ok=True)
+    assert metrics.holm(given).tolist() == pytest.approx(adjusted, nan_ok=True)
 
 
 class TestCompareArms:
@@ -63,7 +63,7 @@ class TestCompareArms:
     better = [answers([1] * 9 + [0]), answers([1] * 9 + [0])]
 
     def test_means_and_differences(self):
-        table = evaluation.compare_arms(self.truth, {"plain": self.plain, "better": self.better})
+        table = metrics.compare_arms(self.truth, {"plain": self.plain, "better": self.better})
         assert table.index.tolist() == ["plain", "better"]
         assert table["seeds"].tolist() == [2, 2]
         assert table["accuracy"].tolist() == pytest.approx([0.6, 0.9])
@@ -74,28 +74,28 @@ class TestCompareArms:
 
     def test_seeds_count_as_shares_of_a_picture(self):
         """Pictures 5 and 6 gain half a hit, 7 and 8 a whole one: signs of (1, 1, 2, 2), in halves."""
-        table = evaluation.compare_arms(self.truth, {"plain": self.plain, "better": self.better})
+        table = metrics.compare_arms(self.truth, {"plain": self.plain, "better": self.better})
         assert table.loc["better", "p"] == pytest.approx(flipped_by_brute_force([1, 1, 2, 2]))
 
     def test_more_seeds_of_the_same_answers_do_not_make_it_more_certain(self):
-        once = evaluation.compare_arms(self.truth, {"plain": self.plain[:1], "better": self.better[:1]})
-        often = evaluation.compare_arms(self.truth, {"plain": self.plain[:1] * 6, "better": self.better[:1] * 3})
+        once = metrics.compare_arms(self.truth, {"plain": self.plain[:1], "better": self.better[:1]})
+        often = metrics.compare_arms(self.truth, {"plain": self.plain[:1] * 6, "better": self.better[:1] * 3})
         same = ["difference", "low", "high", "p", "p_holm"]
         assert often.loc["better", same].tolist() == pytest.approx(once.loc["better", same].tolist())
         assert np.isnan(once.loc["better", "sd"]) and often.loc["better", "sd"] == 0
 
     def test_holm_is_over_the_arms(self):
         arms = {"plain": self.plain, "better": self.better, "again": self.better}
-        table = evaluation.compare_arms(self.truth, arms)
+        table = metrics.compare_arms(self.truth, arms)
         assert table["p_holm"].tolist() == pytest.approx([NAN, *2 * [2 * table.loc["better", "p"]]], nan_ok=True)
 
     def test_equal_arms(self):
-        table = evaluation.compare_arms(self.truth, {"plain": self.plain, "same": self.plain})
+        table = metrics.compare_arms(self.truth, {"plain": self.plain, "same": self.plain})
         assert table.loc["same", ["difference", "low", "high", "p"]].tolist() == [0, 0, 0, 1]
 
     def test_printed(self):
         arms = {"plain": self.plain, "better": self.better[:1]}
-        printed = evaluation.formatted_arms(evaluation.compare_arms(self.truth, arms))
+        printed = metrics.formatted_arms(metrics.compare_arms(self.truth, arms))
         assert printed.loc["plain"].tolist() == ["2", "60.0 ± 14.1", "–", "–", "–"]
         assert printed.loc["better", "accuracy"] == "90.0"
         assert printed.loc["better", "difference"].startswith("+30.0 [+")
@@ -103,9 +103,9 @@ class TestCompareArms:
 
 def test_mean_accuracy_has_the_interval_of_its_pictures():
     truth = np.zeros(10, int)
-    once = evaluation.mean_accuracy(truth, [answers([1] * 9 + [0])])
-    assert once == evaluation.accuracy(truth, answers([1] * 9 + [0]))
-    assert evaluation.mean_accuracy(truth, [answers([1] * 9 + [0])] * 4) == once
+    once = metrics.mean_accuracy(truth, [answers([1] * 9 + [0])])
+    assert once == metrics.accuracy(truth, answers([1] * 9 + [0]))
+    assert metrics.mean_accuracy(truth, [answers([1] * 9 + [0])] * 4) == once
 
 
 class TestRareClasses:
@@ -114,7 +114,7 @@ class TestRareClasses:
     louder = [one_hot([0] * 6 + [1, 1] + [1, 1])]  # finds both, and calls two others by its name
 
     def test_recalls(self):
-        table = evaluation.compare_recalls(self.truth, {"plain": self.plain, "louder": self.louder})
+        table = metrics.compare_recalls(self.truth, {"plain": self.plain, "louder": self.louder})
         assert table[["class", "arm", "n"]].values.tolist() == [
             [0, "plain", 8],
             [0, "louder", 8],
@@ -129,8 +129,8 @@ class TestRareClasses:
 
     def test_macro_f1(self):
         arms = {"plain": self.plain, "louder": self.louder * 2}
-        table = evaluation.compare_macro_f1(self.truth, arms, draws=200)
-        expected = [evaluation.macro_f1(self.truth, arm[0]) for arm in arms.values()]
+        table = metrics.compare_macro_f1(self.truth, arms, draws=200)
+        expected = [metrics.macro_f1(self.truth, arm[0]) for arm in arms.values()]
         assert table["macro_f1"].tolist() == pytest.approx(expected)
         assert table.loc["louder", "difference"] == pytest.approx(100 * (expected[1] - expected[0]))
         assert table.loc["plain", ["difference", "low", "high"]].isna().all()
@@ -140,7 +140,7 @@ class TestRareClasses:
 
     def test_macro_f1_is_paired(self):
         """Equal arms differ by nothing, in every draw."""
-        table = evaluation.compare_macro_f1(self.truth, {"plain": self.plain, "same": self.plain}, draws=50)
+        table = metrics.compare_macro_f1(self.truth, {"plain": self.plain, "same": self.plain}, draws=50)
         assert table.loc["same", ["difference", "low", "high"]].tolist() == [0, 0, 0]
         assert table.loc["same", "macro_f1_low"] < table.loc["same", "macro_f1_high"]
 
@@ -151,7 +151,7 @@ class TestEnsembles:
     members = [one_hot([0, 1, 3]), one_hot([0, 3, 2]), one_hot([3, 1, 2])]
 
     def test_ensemble_is_the_mean(self):
-        probs = evaluation.ensemble([np.array([[0.2, 0.8]]), np.array([[0.6, 0.4]])])
+        probs = metrics.ensemble([np.array([[0.2, 0.8]]), np.array([[0.6, 0.4]])])
         assert probs.tolist() == [pytest.approx([0.4, 0.6])]
 
     @pytest.mark.parametrize(
@@ -159,24 +159,24 @@ class TestEnsembles:
         [([[0, 1, 2]], 0), ([[0, 1], [0, 2]], 0.5), ([[0, 1], [0, 1], [1, 1]], 1 / 3), ([[0], [1], [2]], 1)],
     )
     def test_disagreement(self, answers, expected):
-        assert evaluation.disagreement([one_hot(a) for a in answers]) == pytest.approx(expected)
+        assert metrics.disagreement([one_hot(a) for a in answers]) == pytest.approx(expected)
 
     def test_choice_takes_what_helps_together(self):
         useless = one_hot([4, 4, 4])
-        assert evaluation.choose_members(self.truth, [useless, *self.members]) == [1, 2, 3]
+        assert metrics.choose_members(self.truth, [useless, *self.members]) == [1, 2, 3]
 
     def test_choice_may_repeat_a_member(self):
         """Two of the surer member and one of the other answer everything; one of each does not."""
         first = np.array([[0.6, 0.4, 0], [0.4, 0.6, 0], [0.45, 0.1, 0.45]])
         other = np.array([[0.35, 0.65, 0], [0.65, 0.35, 0], [0.0, 0.3, 0.7]])
         first, other = np.pad(first, ((0, 0), (0, 4))), np.pad(other, ((0, 0), (0, 4)))
-        assert evaluation.choose_members(self.truth, [first, other], rounds=3) == [0, 0, 1]
+        assert metrics.choose_members(self.truth, [first, other], rounds=3) == [0, 0, 1]
 
     def test_choice_of_a_perfect_member_stops_there(self):
-        assert evaluation.choose_members(self.truth, [self.members[0], one_hot(self.truth)]) == [1]
+        assert metrics.choose_members(self.truth, [self.members[0], one_hot(self.truth)]) == [1]
 
     def test_bags(self):
-        table = evaluation.bags(self.truth, self.members)
+        table = metrics.bags(self.truth, self.members)
         assert table["size"].tolist() == [1, 1, 1, 2, 2, 2, 3]
         last = table.iloc[-1]
         assert (last["accuracy"], last["members"], last["gain"]) == pytest.approx((1, 2 / 3, 100 / 3))
@@ -185,4 +185,4 @@ class TestEnsembles:
 
     def test_too_many_members(self):
         with pytest.raises(ValueError, match="at most 10"):
-            evaluation.bags(self.truth, self.members * 4)
+            metrics.bags(self.truth, self.members * 4)

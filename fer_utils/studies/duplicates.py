@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 
-from fer_utils import data, evaluation
+from fer_utils import data, metrics
 from fer_utils.data import DataError
 from fer_utils.labels import CLASSES, IMAGE_SHAPE
 
@@ -209,13 +209,13 @@ def change_without(right, left_out, draws=2000, seed=0):
         right: (n,) bool, which pictures are recognised. left_out: (n,) bool, not all of them.
 
     Returns:
-        evaluation.Estimate; 0.01 is one point.
+        metrics.Estimate; 0.01 is one point.
     """
     n, cells = len(right), np.bincount(2 * np.asarray(right, int) + left_out, minlength=4)
     drawn = np.random.default_rng(seed).multinomial(n, cells / n, size=draws)
     wrong_kept, _, right_kept, right_left_out = np.vstack([cells, drawn]).T
     change = right_kept / np.maximum(right_kept + wrong_kept, 1) - (right_kept + right_left_out) / n
-    return evaluation.Estimate(float(change[0]), *map(float, np.percentile(change[1:], [2.5, 97.5])), n)
+    return metrics.Estimate(float(change[0]), *map(float, np.percentile(change[1:], [2.5, 97.5])), n)
 
 
 # -- what people voted -------------------------------------------------------------------------------------------------
@@ -305,7 +305,7 @@ def check_rows(path, dataset, usage, counts):
             "Votes join by row position: use them with fer2013.csv, or take this file away."
         )
     known = dataset.labels >= 0
-    agreement = evaluation.correct(dataset.labels[known], counts[known, : len(CLASSES)]).mean()
+    agreement = metrics.correct(dataset.labels[known], counts[known, : len(CLASSES)]).mean()
     if agreement < LEAST_AGREEMENT:
         raise DataError(
             f"{path}: its votes agree with only {agreement:.0%} of the labels of {dataset.name}; "
@@ -341,7 +341,7 @@ def agreement(labels, votes, draws=500):
         labels: (N,) ints 0…6. votes: (N, 10) from `votes`. draws: of the bootstrap behind the means' intervals.
 
     Returns:
-        pandas DataFrame, a row a class that has pictures and one for all, with evaluation.Estimates: same (share of
+        pandas DataFrame, a row a class that has pictures and one for all, with metrics.Estimates: same (share of
         pictures whose label alone has most votes), one (mean share of votes for the label: one person's accuracy),
         top (mean share of votes for the answer that has most).
     """
@@ -350,9 +350,9 @@ def agreement(labels, votes, draws=500):
     kinds = {name: labels == c for c, name in enumerate(CLASSES) if c in labels} | {"all": labels >= 0}
     rows = {
         name: {
-            "same": evaluation.share(int(same[of].sum()), int(of.sum())),
-            "one": evaluation.mean(one[of], draws),
-            "top": evaluation.mean(top[of], draws),
+            "same": metrics.share(int(same[of].sum()), int(of.sum())),
+            "one": metrics.mean(one[of], draws),
+            "top": metrics.mean(top[of], draws),
         }
         for name, of in kinds.items()
     }

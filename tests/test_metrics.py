@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_utils import evaluation
+from fer_utils import metrics
 
 
 def one_hot(predicted):
@@ -20,7 +20,7 @@ WILSON = [
 
 @pytest.mark.parametrize(("hits", "n", "low", "high"), WILSON)
 def test_share_is_wilsons(hits, n, low, high):
-    estimate = evaluation.share(hits, n)
+    estimate = metrics.share(hits, n)
     assert (estimate.value, estimate.n) == (hits / n, n)
     assert (estimate.low, estimate.high) == pytest.approx((low, high), abs=5e-5)
 
@@ -28,14 +28,14 @@ def test_share_is_wilsons(hits, n, low, high):
 def test_accuracy_and_macro_f1():
     truth = np.array([0, 0, 1, 1])
     probs = one_hot([0, 1, 1, 1])
-    assert evaluation.accuracy(truth, probs).value == 0.75
-    assert evaluation.macro_f1(truth, probs) == pytest.approx((2 / 3 + 4 / 5) / 7)  # absent classes count as 0
-    assert evaluation.macro_f1(np.arange(7), one_hot(np.arange(7))) == 1
+    assert metrics.accuracy(truth, probs).value == 0.75
+    assert metrics.macro_f1(truth, probs) == pytest.approx((2 / 3 + 4 / 5) / 7)  # absent classes count as 0
+    assert metrics.macro_f1(np.arange(7), one_hot(np.arange(7))) == 1
 
 
 def test_per_class():
     truth, predicted = np.array([3, 3, 3, 4]), [3, 3, 4, 4]
-    table = evaluation.per_class(truth, one_hot(predicted))
+    table = metrics.per_class(truth, one_hot(predicted))
     assert table.loc["Happy", ["n", "precision", "recall"]].tolist() == pytest.approx([3, 1, 2 / 3])
     assert table.loc["Sad", "precision"] == 0.5
     assert table.loc["Happy", "recall_low"] < 2 / 3 < table.loc["Happy", "recall_high"]
@@ -45,14 +45,14 @@ def test_confused_pairs_are_the_cells_above_the_share():
     counts = np.diag([10] * 7)
     counts[1] = [5, 5, 0, 0, 0, 0, 0]
     counts[4] = [0, 0, 1, 0, 8, 0, 2]
-    pairs = evaluation.confused_pairs(counts, least=0.15)
+    pairs = metrics.confused_pairs(counts, least=0.15)
     assert [(true, predicted) for true, predicted, _ in pairs] == [(1, 0), (4, 6)]
     assert pairs[0][2][0] == 0.5 and pairs[1][2].n == 11
-    assert len(evaluation.confused_pairs(counts, least=0.05)) == 3
+    assert len(metrics.confused_pairs(counts, least=0.05)) == 3
 
 
 def test_rows_without_pictures_are_zero():
-    shares = evaluation.row_shares(np.diag([2, 0, 1, 1, 1, 1, 1]))
+    shares = metrics.row_shares(np.diag([2, 0, 1, 1, 1, 1, 1]))
     assert shares[1].sum() == 0 and shares[0].sum() == 1
 
 
@@ -60,20 +60,20 @@ def test_mcnemar_counts_the_pictures_only_one_gets_right():
     truth = np.zeros(40, int)
     a, b = np.ones(40, int), np.ones(40, int)
     a[:14], b[10:12], b[:4] = 0, 0, 0  # a right on 0–13, b on 0–3 and 10–11
-    only_a, only_b, p = evaluation.mcnemar(truth, one_hot(a), one_hot(b))
+    only_a, only_b, p = metrics.mcnemar(truth, one_hot(a), one_hot(b))
     assert (only_a, only_b) == (8, 0)
     assert p == pytest.approx(2 * 0.5**8)  # the sign test on 8 against 0
-    assert evaluation.mcnemar(truth, one_hot(a), one_hot(a)) == (0, 0, 1.0)
+    assert metrics.mcnemar(truth, one_hot(a), one_hot(a)) == (0, 0, 1.0)
 
 
 def test_difference_is_paired_and_its_interval_holds_it():
     rng = np.random.default_rng(0)
     truth = np.zeros(400, int)
     a, b = (rng.random(400) < 0.3).astype(int), (rng.random(400) < 0.5).astype(int)
-    gain = evaluation.difference(truth, one_hot(a), one_hot(b))
+    gain = metrics.difference(truth, one_hot(a), one_hot(b))
     assert gain.value == pytest.approx((b.sum() - a.sum()) / 400)
     assert gain.low < gain.value < gain.high and gain.low > 0
-    assert evaluation.difference(truth, one_hot(a), one_hot(b)) == gain
+    assert metrics.difference(truth, one_hot(a), one_hot(b)) == gain
 
 
 def random_predictions(n=300, right=0.6, seed=0):
@@ -87,14 +87,14 @@ def test_macro_f1s_interval_is_the_bootstraps():
     from sklearn.metrics import f1_score
 
     truth, predicted = random_predictions()
-    estimate = evaluation.macro_f1_estimate(truth, one_hot(predicted))
-    assert estimate.value == evaluation.macro_f1(truth, one_hot(predicted)) and estimate.n == 300
+    estimate = metrics.macro_f1_estimate(truth, one_hot(predicted))
+    assert estimate.value == metrics.macro_f1(truth, one_hot(predicted)) and estimate.n == 300
     score = lambda y, p: f1_score(y, p, labels=range(7), average="macro", zero_division=0)  # noqa: E731
     slow = bootstrap(
         (truth, predicted), score, paired=True, vectorized=False, n_resamples=300, method="percentile", rng=0
     )
     assert (estimate.low, estimate.high) == pytest.approx(tuple(slow.confidence_interval), abs=0.02)
-    assert evaluation.macro_f1_estimate(truth, one_hot(truth))[:3] == (1, 1, 1)
+    assert metrics.macro_f1_estimate(truth, one_hot(truth))[:3] == (1, 1, 1)
 
 
 def history(losses, validation):
@@ -116,14 +116,14 @@ HISTORIES = {
 
 @pytest.mark.parametrize(("losses", "validation", "start"), HISTORIES.values(), ids=HISTORIES)
 def test_where_overfitting_starts(losses, validation, start):
-    assert evaluation.overfitting_starts(history(losses, validation)) == start
+    assert metrics.overfitting_starts(history(losses, validation)) == start
 
 
 def test_a_plateau_with_noise_is_seldom_taken_for_overfitting_and_a_rise_always():
     rng, x = np.random.default_rng(0), np.arange(20)
     flat = 1.2 + 0.6 * np.exp(-x / 2)
     found = [
-        [evaluation.overfitting_starts(history(2 - 0.05 * x, curve + rng.normal(0, 0.02, 20))) for _ in range(50)]
+        [metrics.overfitting_starts(history(2 - 0.05 * x, curve + rng.normal(0, 0.02, 20))) for _ in range(50)]
         for curve in (flat, flat + 0.02 * (x - 8).clip(0))
     ]
     assert sum(start is not None for start in found[0]) <= 5
@@ -135,22 +135,22 @@ def test_reliability_and_calibration_error():
     probs = np.full((6, 7), (1 - confidence[:, None]) / 6)
     probs[:, 2] = confidence
     truth = np.array([2, 2, 2, 0, 2, 0])  # right 3 of 4 times when 95 % sure, 1 of 2 when 55 % sure
-    table = evaluation.reliability(truth, probs)
+    table = metrics.reliability(truth, probs)
     assert table["accuracy"].tolist() == [0.5, 0.75] and table["n"].tolist() == [2, 4]
     assert (table["low"] < table["accuracy"]).all() and (table["accuracy"] < table["high"]).all()
-    assert evaluation.calibration_error(truth, probs) == pytest.approx((2 * 0.05 + 4 * 0.2) / 6)
-    assert evaluation.reliability(truth, one_hot(truth))["confidence"].tolist() == [1]  # 100 % sure is in the last bin
+    assert metrics.calibration_error(truth, probs) == pytest.approx((2 * 0.05 + 4 * 0.2) / 6)
+    assert metrics.reliability(truth, one_hot(truth))["confidence"].tolist() == [1]  # 100 % sure is in the last bin
 
 
 @pytest.mark.parametrize("true_temperature", [0.5, 1, 3])
 def test_temperature_finds_the_factor_by_which_a_network_is_too_sure(true_temperature):
     rng = np.random.default_rng(0)
     honest = 2 * rng.normal(size=(4000, 7))
-    truth = np.array([rng.choice(7, p=p) for p in evaluation.tempered(honest, 1)])
+    truth = np.array([rng.choice(7, p=p) for p in metrics.tempered(honest, 1)])
     logits = honest * true_temperature
-    found = evaluation.temperature(truth, logits)
+    found = metrics.temperature(truth, logits)
     assert found == pytest.approx(true_temperature, rel=0.1)
-    before, after = (evaluation.calibration_error(truth, evaluation.tempered(logits, t)) for t in (1, found))
+    before, after = (metrics.calibration_error(truth, metrics.tempered(logits, t)) for t in (1, found))
     assert after < 0.03 and (true_temperature == 1 or after < before)
 
 
@@ -159,7 +159,7 @@ def test_shifted_moves_every_picture_its_own_way_and_repeats_the_edge(pixels):
     row, column = np.mgrid[:48, :48]
     images = np.broadcast_to((row * 5 + column * 0).astype(np.uint8)[None, ..., None], (40, 48, 48, 1))
     images = np.where(np.arange(40)[:, None, None, None] % 2, images, images.transpose(0, 2, 1, 3))
-    moved = evaluation.shifted(images, pixels)
+    moved = metrics.shifted(images, pixels)
     assert moved.shape == images.shape and moved.dtype == images.dtype
     clip = lambda x: np.clip(x, 0, 47)  # noqa: E731
     ways = [
@@ -173,6 +173,6 @@ def test_shifted_moves_every_picture_its_own_way_and_repeats_the_edge(pixels):
     assert fits.any(axis=1).all()
     if pixels:
         assert fits.any(axis=0).all() and not fits.all(axis=1).any()  # all four ways occur
-        assert (evaluation.shifted(images, pixels) == moved).all()
+        assert (metrics.shifted(images, pixels) == moved).all()
     else:
         assert (moved == images).all()

@@ -6,20 +6,20 @@ from scipy import ndimage
 from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import balanced_accuracy_score
 
-from fer_utils import sample
+from fer_utils import faces
 from fer_utils.labels import CLASSES
 
 ANGRY, DISGUST, FEAR, HAPPY, SAD, SURPRISE, NEUTRAL = range(7)
 
 
 @pytest.fixture(scope="module")
-def faces():
-    return sample.draw(700)
+def drawn():
+    return faces.draw(700)
 
 
 def cast(expression, people=60):
     """The same people in the same poses, all with one expression: images and regions, (people, 48, 48)."""
-    return sample.draw_batch(7, np.arange(people), np.full(people, expression))
+    return faces.draw_batch(7, np.arange(people), np.full(people, expression))
 
 
 # --- what draw() promises
@@ -35,39 +35,39 @@ def cast(expression, people=60):
         ("drawn_as", (700,), np.int64),
     ],
 )
-def test_shapes_and_types(faces, field, shape, kind):
-    array = getattr(faces, field)
+def test_shapes_and_types(drawn, field, shape, kind):
+    array = getattr(drawn, field)
     assert array.shape == shape
     assert np.issubdtype(array.dtype, kind)
 
 
-def test_no_picture_is_blank_or_drawn_twice(faces):
-    assert faces.images.std((1, 2, 3)).min() > 15
-    assert len(np.unique(faces.images.reshape(700, -1), axis=0)) == 700
+def test_no_picture_is_blank_or_drawn_twice(drawn):
+    assert drawn.images.std((1, 2, 3)).min() > 15
+    assert len(np.unique(drawn.images.reshape(700, -1), axis=0)) == 700
 
 
-def test_a_prefix_of_many_is_a_few(faces):
-    for whole, part in zip(faces, sample.draw(45), strict=True):
+def test_a_prefix_of_many_is_a_few(drawn):
+    for whole, part in zip(drawn, faces.draw(45), strict=True):
         np.testing.assert_array_equal(whole[:45], part)
 
 
-def test_neither_workers_nor_neighbours_change_a_picture(faces, monkeypatch):
-    monkeypatch.setattr(sample.os, "cpu_count", lambda: 1)
-    monkeypatch.setattr(sample, "BATCH", 7)
-    np.testing.assert_array_equal(sample.draw(20).images, faces.images[:20])
-    alone, regions = sample.draw_batch(0, [123], faces.drawn_as[[123]])
-    np.testing.assert_array_equal(alone[0], faces.images[123, ..., 0])
-    np.testing.assert_array_equal(regions[0], faces.regions[123])
+def test_neither_workers_nor_neighbours_change_a_picture(drawn, monkeypatch):
+    monkeypatch.setattr(faces.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(faces, "BATCH", 7)
+    np.testing.assert_array_equal(faces.draw(20).images, drawn.images[:20])
+    alone, regions = faces.draw_batch(0, [123], drawn.drawn_as[[123]])
+    np.testing.assert_array_equal(alone[0], drawn.images[123, ..., 0])
+    np.testing.assert_array_equal(regions[0], drawn.regions[123])
 
 
-def test_another_seed_draws_others(faces):
-    assert not np.array_equal(sample.draw(5, seed=1).images, faces.images[:5])
+def test_another_seed_draws_others(drawn):
+    assert not np.array_equal(faces.draw(5, seed=1).images, drawn.images[:5])
 
 
 @pytest.mark.parametrize("n, seed", [(0, 0), (-3, 0), (3, -1)])
 def test_bad_arguments(n, seed):
     with pytest.raises(ValueError):
-        sample.draw(n, seed)
+        faces.draw(n, seed)
 
 
 # --- classes, splits and labels
@@ -76,9 +76,9 @@ def test_bad_arguments(n, seed):
 @pytest.mark.parametrize("n", [300, 6000])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_shares_are_those_of_fer2013(n, seed):
-    drawn_as, split = sample.deal(n, seed)
+    drawn_as, split = faces.deal(n, seed)
     counts = np.bincount(drawn_as, minlength=7)
-    np.testing.assert_allclose(counts / n, np.array(sample.CLASS_COUNTS) / sum(sample.CLASS_COUNTS), atol=3 / n)
+    np.testing.assert_allclose(counts / n, np.array(faces.CLASS_COUNTS) / sum(faces.CLASS_COUNTS), atol=3 / n)
     for name, share in {"train": 0.8, "public": 0.1, "private": 0.1}.items():
         assert abs(np.mean(split == name) - share) < 3 / n
     if n == 6000:  # a class is shared out to the splits alike
@@ -87,12 +87,12 @@ def test_shares_are_those_of_fer2013(n, seed):
 
 
 def test_labels_are_noisy_as_the_table_says():
-    drawn_as, _ = sample.deal(40_000, 0)
-    labels = sample.mislabel(drawn_as, 0)
+    drawn_as, _ = faces.deal(40_000, 0)
+    labels = faces.mislabel(drawn_as, 0)
     assert 0.05 < np.mean(labels != drawn_as) < 0.08
     for true, name in enumerate(CLASSES):
         given = np.bincount(labels[drawn_as == true], minlength=7) / np.sum(drawn_as == true)
-        expected = [sample.LABEL_NOISE[name].get(other, 0) for other in CLASSES]
+        expected = [faces.LABEL_NOISE[name].get(other, 0) for other in CLASSES]
         expected[true] = 1 - sum(expected)
         np.testing.assert_allclose(given, expected, atol=0.03)
         assert not np.any(given[np.array(expected) == 0])
@@ -100,62 +100,62 @@ def test_labels_are_noisy_as_the_table_says():
 
 
 def test_tables_name_every_class_and_only_known_units():
-    for table in (sample.EXPRESSIONS, sample.BLENDS, sample.LABEL_NOISE):
+    for table in (faces.EXPRESSIONS, faces.BLENDS, faces.LABEL_NOISE):
         assert tuple(table) == CLASSES
-    assert {unit for units in sample.EXPRESSIONS.values() for unit in units} <= set(sample.ACTION_UNITS)
+    assert {unit for units in faces.EXPRESSIONS.values() for unit in units} <= set(faces.ACTION_UNITS)
 
 
 # --- where the features are
 
 
-def test_every_face_has_its_regions_in_order(faces):
-    assert set(np.unique(faces.regions)) == {0, 1, 2, 3}
+def test_every_face_has_its_regions_in_order(drawn):
+    assert set(np.unique(drawn.regions)) == {0, 1, 2, 3}
     rows = np.arange(48)[None, :, None]
-    sizes = {name: (faces.regions == k).sum((1, 2)) for name, k in sample.REGIONS.items()}
-    height = {name: ((faces.regions == k) * rows).sum((1, 2)) / sizes[name] for name, k in sample.REGIONS.items()}
+    sizes = {name: (drawn.regions == k).sum((1, 2)) for name, k in faces.REGIONS.items()}
+    height = {name: ((drawn.regions == k) * rows).sum((1, 2)) / sizes[name] for name, k in faces.REGIONS.items()}
     assert min(size.min() for size in sizes.values()) >= 10
     assert max(size.max() for size in sizes.values()) < 400
     assert np.all(height["brows"] < height["eyes"]) and np.all(height["eyes"] < height["mouth"])
 
 
-def test_regions_lie_on_the_head(faces):
-    dice = sample.Dice(0, range(200))
-    who = sample.identity(dice)
-    _, au, at = sample.outfit(dice, who), sample.action_units(dice, faces.drawn_as[:200]), sample.pose(dice)
-    head = sample.head_cover(at, who, au) > 0.5
+def test_regions_lie_on_the_head(drawn):
+    dice = faces.Dice(0, range(200))
+    who = faces.identity(dice)
+    _, au, at = faces.outfit(dice, who), faces.action_units(dice, drawn.drawn_as[:200]), faces.pose(dice)
+    head = faces.head_cover(at, who, au) > 0.5
     assert 0.25 < head.mean() < 0.85
-    assert not np.any(faces.regions[:200][~head])
+    assert not np.any(drawn.regions[:200][~head])
 
 
 @pytest.mark.parametrize("feature", ["brows", "eyes", "mouth"])
 def test_a_region_is_where_its_feature_is_painted(feature, monkeypatch):
     """Leaving a feature out must change the picture there, and hardly anywhere else."""
-    monkeypatch.setattr(sample, "camera", lambda dice, picture, at: picture)  # exposure would change every pixel
+    monkeypatch.setattr(faces, "camera", lambda dice, picture, at: picture)  # exposure would change every pixel
     with_it, regions = cast(SURPRISE)
-    paint = getattr(sample, feature)
+    paint = getattr(faces, feature)
 
     def leave_out(*args):
         tone = args[1] if feature == "eyes" else args[0]
         return tone, paint(*args)[1]
 
-    monkeypatch.setattr(sample, feature, leave_out)
+    monkeypatch.setattr(faces, feature, leave_out)
     without, _ = cast(SURPRISE)
     change = np.abs(with_it - without)
-    near = ndimage.binary_dilation(regions == sample.REGIONS[feature], np.ones((1, 3, 3)))
+    near = ndimage.binary_dilation(regions == faces.REGIONS[feature], np.ones((1, 3, 3)))
     assert change[near].sum() / change.sum() > 0.85
-    assert np.mean(change[regions == sample.REGIONS[feature]] > 0.01) > 0.75  # the rest is under hair, glasses, hands
+    assert np.mean(change[regions == faces.REGIONS[feature]] > 0.01) > 0.75  # the rest is under hair, glasses, hands
 
 
 def extent(regions, name, axis):
     """Mean number of rows (axis 2) or columns (axis 1) that a region reaches."""
-    return np.any(regions == sample.REGIONS[name], axis).sum(1).mean()
+    return np.any(regions == faces.REGIONS[name], axis).sum(1).mean()
 
 
 def curl(regions):
     """How far the middle of the mouth lies below its ends, in rows: smiles are positive."""
     rows, columns = np.mgrid[:48, :48]
     bends = []
-    for mouth in regions == sample.REGIONS["mouth"]:
+    for mouth in regions == faces.REGIONS["mouth"]:
         y, x = rows[mouth], columns[mouth]
         third = np.ptp(x) / 6
         ends, middle = np.abs(x - x.mean()) > 2 * third, np.abs(x - x.mean()) < third
@@ -187,11 +187,11 @@ def test_muscles_move_the_features(measure, more, less, by):
     assert measure(cast(more)[1]) - measure(cast(less)[1]) > by
 
 
-def test_pixels_alone_tell_a_little(faces):
+def test_pixels_alone_tell_a_little(drawn):
     """A linear classifier on pixels beats chance (1/7 for balanced classes), and is far from enough."""
-    pixels = faces.images.reshape(700, -1) / np.float32(255)
+    pixels = drawn.images.reshape(700, -1) / np.float32(255)
     pixels = (pixels - pixels.mean(1, keepdims=True)) / pixels.std(1, keepdims=True)
     train = np.arange(700) % 3 > 0
-    linear = RidgeClassifier(alpha=300).fit(pixels[train], faces.drawn_as[train])
-    balanced = balanced_accuracy_score(faces.drawn_as[~train], linear.predict(pixels[~train]))
+    linear = RidgeClassifier(alpha=300).fit(pixels[train], drawn.drawn_as[train])
+    balanced = balanced_accuracy_score(drawn.drawn_as[~train], linear.predict(pixels[~train]))
     assert 1 / 7 + 0.06 < balanced < 0.6
