@@ -1,7 +1,7 @@
-"""Augmentation as one tf.data step: a batch of pictures and a seed in, other pictures out.
+"""Augmentation as one tf.data step: a batch of images and a seed in, changed images out.
 
-Every random draw is *stateless* (a function of the seed alone), so a training that was stopped and resumed sees the
-pictures that it would have seen. Pictures are float32 grey levels 0…255; what moves in from outside repeats the edge.
+Every random draw is stateless (a function of the seed alone), so a resumed training sees the same images as an
+uninterrupted one. Images are float32 grey levels 0…255; pixels that move in from outside repeat the edge.
 """
 
 import math
@@ -12,21 +12,21 @@ import tensorflow as tf
 SETTINGS = {
     "shift": "largest shift, as a share of the width and of the height",
     "rotation": "largest rotation to either side, in degrees",
-    "zoom": "largest change of size, as a share",
+    "zoom": "largest change of scale, as a share",
     "shear": "largest shear, in degrees",
     "crop": "largest share of the side that a random crop cuts away (the rest is enlarged again)",
-    "flip": "mirror every other picture, at random",
+    "flip": "mirror each image with probability one half",
     "noise": "standard deviation of Gaussian noise on each pixel, as a share of the grey range",
-    "cutout": "side of a square that is blanked with the picture's mean, in pixels",
+    "cutout": "side of a square that is filled with the image's mean, in pixels",
 }
 
 
 def augment(images, seed, **settings):
-    """A batch as the network shall see it in this pass.
+    """Randomly augment a batch of images.
 
     Args:
         images: (batch, height, width, 1) float32 tensor, grey levels 0…255.
-        seed: (2,) int tensor; the same seed gives the same pictures.
+        seed: (2,) int tensor; the same seed gives the same images.
         settings: see SETTINGS.
 
     Returns:
@@ -51,17 +51,17 @@ def augment(images, seed, **settings):
 
 
 def warp(images, seed, shift=0.0, rotation=0.0, zoom=0.0, shear=0.0, crop=0.0, flip=False):
-    """Shift, rotation, zoom, shear, crop and mirror in one affine resampling (bilinear), about the picture's middle."""
+    """Shift, rotate, zoom, shear, crop and mirror in one affine transform (bilinear) about the image's centre."""
     count, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
 
     def draw(number, largest):
         return tf.random.stateless_uniform([count], _fold(seed, number), -largest, largest)
 
     angle, slant = draw(0, math.radians(rotation)), draw(1, math.radians(shear))
-    kept = 1 - tf.abs(draw(7, crop))  # share of the side that is left; where in the picture it lies comes below
+    kept = 1 - tf.abs(draw(7, crop))  # share of the side that is left; its place in the image is drawn below
     scale_x, scale_y = kept * (1 + draw(2, zoom)), kept * (1 + draw(3, zoom))
     mirror = tf.where(draw(4, 1.0) < 0, -1.0, 1.0) if flip else tf.ones([count])
-    # Rows of the matrix that maps a place in the output to the place in the input it is read from.
+    # Rows of the matrix that maps an output pixel to the input pixel that it is read from.
     a, b = mirror * scale_x * tf.cos(angle), -scale_x * tf.sin(angle + slant)
     d, e = mirror * scale_y * tf.sin(angle), scale_y * tf.cos(angle + slant)
     middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
@@ -79,7 +79,7 @@ def warp(images, seed, shift=0.0, rotation=0.0, zoom=0.0, shear=0.0, crop=0.0, f
 
 
 def cutout(images, seed, side):
-    """A square of each picture blanked with the picture's own mean.
+    """Fill a random square of each image with the image's mean.
 
     References:
         DeVries & Taylor (2017), Improved Regularization of Convolutional Neural Networks with Cutout, arXiv:1708.04552.
@@ -93,17 +93,17 @@ def cutout(images, seed, side):
     return tf.where(hole, tf.reduce_mean(images, axis=(1, 2, 3), keepdims=True), images)
 
 
-def batches(images, targets, batch, seed, first_pass=0, passes=1, augmentation=None, balanced=None):
-    """The training pictures, shuffled anew in every pass, as a tf.data stream of (images, targets).
+def batches(images, targets, batch, seed, first_epoch=0, epochs=1, augmentation=None, balanced=None):
+    """Stream the training images, shuffled anew in every epoch, as a tf.data.Dataset.
 
-    The batch at a given place is a function of (seed, pass, place) alone, whatever was read before it.
+    A batch is a function of (seed, epoch, step) alone, so a stream can start at any epoch.
 
     Args:
         images: (N, 48, 48, 1) uint8 array. targets: array of N rows, such as labels or their distributions.
-        batch: pictures a step; the last batch of a pass may be smaller.
-        seed: int. first_pass, passes: the stream holds the passes first_pass … passes − 1.
+        batch: images a step; the last batch of an epoch may be smaller.
+        seed: int. first_epoch, epochs: the stream holds the epochs first_epoch … epochs − 1.
         augmentation: settings of `augment`, or None.
-        balanced: (N,) int labels: draw each pass with replacement, every class equally often; None: every picture once.
+        balanced: (N,) int labels: sample each epoch with replacement, all classes equally often; None: each image once.
 
     Returns:
         tf.data.Dataset of ((batch, 48, 48, 1) float32 in 0…255, (batch, …) as the targets).
@@ -114,23 +114,23 @@ def batches(images, targets, batch, seed, first_pass=0, passes=1, augmentation=N
         classes = tf.constant(balanced, tf.int32)
         rarity = -tf.math.log(tf.gather(tf.cast(tf.math.bincount(classes), tf.float32), classes))
 
-    def places(number):  # one pass: which pictures each of its batches holds
+    def rows_of(epoch):  # the images of each batch, by row number
         if balanced is not None:
-            order = tf.random.stateless_categorical(rarity[None], count, seed=[seed, number], dtype=tf.int32)[0]
+            order = tf.random.stateless_categorical(rarity[None], count, seed=[seed, epoch], dtype=tf.int32)[0]
         else:
-            order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=[seed, number])
-        return tf.data.Dataset.from_tensor_slices(order).batch(batch).enumerate(number * steps)
+            order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=[seed, epoch])
+        return tf.data.Dataset.from_tensor_slices(order).batch(batch).enumerate(epoch * steps)
 
-    def read(step, places):
-        pictures = tf.cast(tf.gather(images, places), tf.float32)
+    def read(step, rows):
+        chosen = tf.cast(tf.gather(images, rows), tf.float32)
         if augmentation:
-            pictures = augment(pictures, tf.stack([tf.constant(seed, tf.int64), step]), **augmentation)
-        return pictures, tf.gather(targets, places)
+            chosen = augment(chosen, tf.stack([tf.constant(seed, tf.int64), step]), **augmentation)
+        return chosen, tf.gather(targets, rows)
 
-    stream = tf.data.Dataset.range(first_pass, passes).flat_map(places)
+    stream = tf.data.Dataset.range(first_epoch, epochs).flat_map(rows_of)
     return stream.map(read, num_parallel_calls=2).prefetch(4)
 
 
 def _fold(seed, number):
-    """Another seed for each of the draws that one seed must serve."""
+    """Derive another seed for each random draw."""
     return tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int64), number)

@@ -7,37 +7,29 @@ model's own normalisation -> … -> `logits` (7,) -> `probs` (7,). Explanations 
 import math
 
 import keras
-import tensorflow as tf
 from keras import layers
 
-from fer_utils import pretrained
 from fer_utils.labels import CLASSES, IMAGE_SHAPE
+from fer_utils.layers import BatchNormalization, Conv2D, PerImage, SkipInit, StandardisedConv2D
 
-# Batch norm's moving statistics follow within tens of steps; Keras' 0.99 would judge a short training by stale ones.
-MOMENTUM = 0.9
-PIXELS = IMAGE_SHAPE[0] * IMAGE_SHAPE[1] * IMAGE_SHAPE[2]
+PIXELS = math.prod(IMAGE_SHAPE)
 
-
-# -- the two ends that every network shares ----------------------------------------------------------------------------
+# -- input and output, the same in every network ----------------------------------------------------------------------
 
 
-@keras.saving.register_keras_serializable("fer_utils")
-class PerPicture(layers.Layer):
-    """Each picture to mean 0 and standard deviation 1, by its own pixels."""
-
-    def call(self, x):
-        axes = (1, 2, 3)
-        centred = x - keras.ops.mean(x, axes, keepdims=True)
-        return centred / (keras.ops.std(x, axes, keepdims=True) + 1.0)  # + one grey level: a blank picture stays 0
+def start(shape=IMAGE_SHAPE, **normalisation):
+    """Return the input and the normalised images (arguments as of `normalise`)."""
+    inputs = keras.Input(shape, name="images")
+    return inputs, normalise(inputs, **normalisation)
 
 
 def normalise(x, normalisation="scale", mean=127.5, sd=64.0):
-    """The model's own first step, from grey levels 0…255.
+    """Normalise grey levels 0…255, as the model's first layer.
 
     Args:
         x: Keras tensor (batch, 48, 48, 1).
-        normalisation: `none` (0…255 as they are), `scale` (/255), `zscore` (the training split's mean and standard
-            deviation) or `picture` (each picture's own).
+        normalisation: `none` (0…255 as they are), `scale` (/255), `zscore` (mean and standard deviation of the
+            training set) or `image` (each image's own).
         mean, sd: grey levels, used by `zscore` alone.
 
     Raises:
@@ -49,85 +41,18 @@ def normalise(x, normalisation="scale", mean=127.5, sd=64.0):
         return layers.Rescaling(1 / 255, name="normalise")(x)
     if normalisation == "zscore":
         return layers.Rescaling(1 / sd, offset=-mean / sd, name="normalise")(x)
-    if normalisation == "picture":
-        return PerPicture(name="normalise")(x)
-    raise ValueError(f"normalisation={normalisation!r}: choose none, scale, zscore or picture")
+    if normalisation == "image":
+        return PerImage(name="normalise")(x)
+    raise ValueError(f"normalisation={normalisation!r}: choose none, scale, zscore or image")
 
 
 def classify(inputs, x, name, **dense):
-    """Logits and probabilities, both in float32 whatever the precision of the rest (the softmax of bf16 is coarse).
+    """Finish a model: features `x` -> `logits` -> `probs`, both in float32 (the softmax of bfloat16 is coarse).
 
-    The logits begin at 0, all classes equally likely: random ones first cost some passes to be unlearned.
+    The logits start at 0, all classes equally likely: random ones cost some epochs to be unlearned.
     """
     logits = layers.Dense(len(CLASSES), dtype="float32", kernel_initializer="zeros", name="logits", **dense)(x)
     return keras.Model(inputs, layers.Softmax(dtype="float32", name="probs")(logits), name=name)
-
-
-def start(shape=IMAGE_SHAPE, **normalisation):
-    inputs = keras.Input(shape, name="images")
-    return inputs, normalise(inputs, **normalisation)
-
-
-@keras.saving.register_keras_serializable("fer_utils")
-class Conv2D(layers.Conv2D):
-    """Keras' convolution, whose kernel's gradient is computed in the faster way on small maps (`convolve`)."""
-
-    def convolution_op(self, inputs, kernel):
-        if self.padding == "same" and self.strides == (1, 1):
-            return convolve(inputs, tf.cast(kernel, inputs.dtype))
-        return super().convolution_op(inputs, kernel)
-
-
-def convolve(x, kernel):
-    """A convolution that keeps the size; on small maps the kernel's gradient is a few plain matrix products.
-
-    oneDNN's own is slow there in bfloat16: 2.3 times slower at 6×6, 4 times at 3×3 (`python -m bench.operations`).
-    """
-    if x.dtype == "bfloat16" and x.shape[1] is not None and x.shape[1] <= 6:
-        return _convolve_small(x, kernel)
-    return tf.nn.conv2d(x, kernel, 1, "SAME")
-
-
-@tf.custom_gradient
-def _convolve_small(x, kernel):
-    def gradients(upstream):
-        rows, columns, channels, filters = kernel.shape
-        height, width = x.shape[1:3]
-        above, left = (rows - 1) // 2, (columns - 1) // 2
-        framed = tf.pad(x, [[0, 0], [above, rows - 1 - above], [left, columns - 1 - left], [0, 0]])
-        flat = tf.reshape(upstream, [-1, filters])
-        seen = [framed[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
-        products = [tf.matmul(tf.reshape(window, [-1, channels]), flat, transpose_a=True) for window in seen]
-        back = tf.nn.conv2d_transpose(upstream, kernel, tf.shape(x), 1, "SAME")
-        return back, tf.reshape(tf.stack(products), kernel.shape)
-
-    return tf.nn.conv2d(x, kernel, 1, "SAME"), gradients
-
-
-@keras.saving.register_keras_serializable("fer_utils")
-class BatchNormalization(layers.BatchNormalization):
-    """Keras' batch norm of maps, by TensorFlow's fused operation while it trains: the same, 3–6 times faster.
-
-    Keras writes it as some twenty operations in float32, each of which goes through all maps; on a CPU they took half
-    of the time of system E (`python -m bench.operations`). Where the channels do not fill the processor's vectors
-    (A's 50 and 100) the fused operation is the slower one, and Keras' own stays.
-    """
-
-    def __init__(self, **settings):
-        super().__init__(**({"momentum": MOMENTUM} | settings))
-
-    def call(self, x, training=None, mask=None):
-        if not training or len(x.shape) != 4 or x.shape[-1] % 16:
-            return super().call(x, training=training, mask=mask)
-        gamma, beta, none = tf.cast(self.gamma, tf.float32), tf.cast(self.beta, tf.float32), tf.zeros([0])
-        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=x, scale=gamma, offset=beta, mean=none, variance=none, epsilon=self.epsilon, is_training=True
-        )
-        count = tf.cast(tf.size(x) // x.shape[-1], tf.float32)
-        variance *= (count - 1) / count  # the operation's is that of a sample, Keras' that of the batch
-        for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + new * (1 - self.momentum))
-        return y
 
 
 # -- system A ----------------------------------------------------------------------------------------------------------
@@ -159,7 +84,7 @@ def dnn_a(**normalisation):
 
 
 def cnn_b(dropout=0.25, **normalisation):
-    """B's CNN: four conv blocks up to 512 filters, the last one pooled by its mean, then 1024 – 256 – 7. 8,019,463."""
+    """B's CNN: four conv blocks up to 512 filters, the last average-pooled, then 1024 – 256 – 7. 8,019,463."""
     inputs, x = start(**normalisation)
     for block, (filters, size) in enumerate([(64, 5), (128, 3), (512, 3), (512, 3)], start=1):
         x = Conv2D(filters, size, padding="same", name=f"conv2d_{block}")(x)
@@ -188,7 +113,7 @@ def cnn_c(dropout=1.0, **normalisation):
     """C's CNN: seven 3×3 convs 16 … 512, five poolings (48 -> 1), then 256 – 128 – 7. 4,103,495 parameters.
 
     Args:
-        dropout: what the report's rates (0.1 … 0.7) are multiplied by.
+        dropout: factor of the report's rates (0.1 … 0.7).
     """
     inputs, x = start(**normalisation)
     blocks = [(16, 1, 0.0), (32, 2, 0.1), (64, 1, 0.2), (128, 2, 0.3), (256, 2, 0.3), (512, 2, 0.5), (512, 2, 0.5)]
@@ -272,70 +197,21 @@ def dnn_e(l1=3e-5, l2=5e-5, **normalisation):
 
 
 def cnn_small(width=16, dropout=0.0, **normalisation):
-    """A small CNN for many quick trainings: three 3×3 convs with a pooling each, then 64 – 7. 171,527 parameters.
+    """A small CNN for many quick trainings: three 3×3 convs with pooling, then 64 – 7. 171,527 parameters.
 
-    One batch norm, where the maps are smallest: it costs nothing there and makes the net learn at any input scale.
+    One batch norm, where the feature maps are smallest: there it costs nothing, and the net learns at any input scale.
     """
     inputs, x = start(**normalisation)
+    he = {"activation": "relu", "kernel_initializer": "he_normal"}
     for block, filters in enumerate([width, 2 * width, 4 * width], start=1):
-        x = Conv2D(
-            filters, 3, padding="same", activation="relu", kernel_initializer="he_normal", name=f"conv2d_{block}"
-        )(x)
+        x = Conv2D(filters, 3, padding="same", name=f"conv2d_{block}", **he)(x)
         x = layers.MaxPooling2D(2, name=f"pool_{block}")(x)
     x = BatchNormalization(name="bn_3")(x)
     x = layers.Flatten(name="flatten")(x)
-    x = layers.Dense(4 * width, activation="relu", kernel_initializer="he_normal", name="dense_1")(x)
+    x = layers.Dense(4 * width, name="dense_1", **he)(x)
     if dropout:
         x = layers.Dropout(dropout, name="drop_dense_1")(x)
     return classify(inputs, x, "cnn_small")
-
-
-RELU_GAIN = (2 / (1 - 1 / math.pi)) ** 0.5  # a ReLU leaves 1/1.71 of a unit Gaussian's standard deviation
-
-
-@keras.saving.register_keras_serializable("fer_utils")
-class StandardisedConv2D(layers.Conv2D):
-    """A convolution whose kernels are standardised in every step, which keeps signals in range without batch norm.
-
-    Batch norm reads and writes every map several times, and on a CPU it does so in float32; this touches the kernels
-    alone, so that nearly all the time is matrix products in bfloat16.
-
-    References:
-        Brock, De & Smith (2021), Characterizing Signal Propagation to Close the Performance Gap in Unnormalized
-        ResNets, arXiv:2101.08692.
-    """
-
-    save_own_variables = layers.Layer.save_own_variables  # Conv2D's own know of kernel and bias alone
-    load_own_variables = layers.Layer.load_own_variables
-
-    def __init__(self, *args, **settings):
-        super().__init__(*args, **({"autocast": False} | settings))  # the kernel's statistics need its float32
-
-    def build(self, shape):
-        super().build(shape)
-        self.gain = self.add_weight(shape=(self.filters,), initializer="ones", name="gain")
-
-    def call(self, x):
-        mean, variance = keras.ops.moments(self.kernel, axes=(0, 1, 2), keepdims=True)
-        fan_in = self.kernel.shape[0] * self.kernel.shape[1] * self.kernel.shape[2]
-        scale = RELU_GAIN * self.gain * keras.ops.rsqrt(variance * fan_in + 1e-4)
-        maps = convolve(x, keras.ops.cast((self.kernel - mean) * scale, x.dtype))
-        return self.activation(maps + keras.ops.cast(keras.ops.reshape(self.bias, (1, 1, 1, -1)), x.dtype))
-
-
-@keras.saving.register_keras_serializable("fer_utils")
-class SkipInit(layers.Layer):
-    """A learned factor on a residual branch, small at first: the network begins as a shallow one.
-
-    References:
-        De & Smith (2020), Batch Normalization Biases Residual Blocks Towards the Identity Function, arXiv:2002.10444.
-    """
-
-    def build(self, shape):
-        self.factor = self.add_weight(shape=(), initializer=keras.initializers.Constant(0.2), name="factor")
-
-    def call(self, x):
-        return x * self.factor
 
 
 def cnn_fast(widths=(64, 96, 128, 192), dropout=0.4, side=IMAGE_SHAPE[0], **normalisation):
@@ -343,7 +219,7 @@ def cnn_fast(widths=(64, 96, 128, 192), dropout=0.4, side=IMAGE_SHAPE[0], **norm
 
     Args:
         widths: filters; multiples of 32 fill a processor's matrix tiles. The defaults make 1,515,978 parameters.
-        side: of the picture in pixels; None lets one model take pictures of several sizes.
+        side: of the images in pixels; None lets one model take images of several sizes.
     """
     inputs, x = start(shape=(side, side, 1), **normalisation)
     for block, filters in enumerate(widths, start=1):
@@ -363,7 +239,7 @@ def cnn_fast(widths=(64, 96, 128, 192), dropout=0.4, side=IMAGE_SHAPE[0], **norm
 
 
 def dnn(widths=(197, 826), dropout=0.0, name="dnn", **normalisation):
-    """A plain DNN: the picture flattened, then ReLU layers of these widths."""
+    """A plain DNN: the image flattened, then ReLU layers of these widths."""
     inputs, x = start(**normalisation)
     x = layers.Flatten(name="flatten")(x)
     for number, width in enumerate(widths, start=1):
@@ -374,18 +250,17 @@ def dnn(widths=(197, 826), dropout=0.0, name="dnn", **normalisation):
 
 
 def dnn_matched(parameters=629_077, **normalisation):
-    """A DNN of two hidden layers with as many parameters as asked for, within 0.1 %."""
+    """A DNN of two hidden layers with the wanted number of parameters, within 0.1 %."""
     return dnn(matched_widths(parameters), name="dnn_matched", **normalisation)
 
 
 def matched_widths(parameters, tolerance=1e-3):
-    """Widths (first, second) of the DNN 2304 – first – second – 7 that has about this many parameters.
+    """Return widths (first, second) of a DNN 2304 – first – second – 7 with about this many parameters.
 
-    Of all pairs within the tolerance it takes the one with the most equal widths, so that no layer is a bottleneck.
+    Of all pairs within the tolerance the most equal one is taken, so that no layer is a bottleneck.
 
     Args:
-        parameters: how many the DNN should have.
-        tolerance: allowed difference, as a share of `parameters`.
+        parameters: wanted number. tolerance: allowed difference, as a share of it.
 
     Raises:
         ValueError: where no pair comes close enough (below some 5,000 parameters).
@@ -412,7 +287,7 @@ BUILDERS = {
 
 
 def build(name, **settings):
-    """The model of that name.
+    """Build the model of that name.
 
     Raises:
         ValueError: for a name that is not in BUILDERS; the message lists those that are.
@@ -422,44 +297,22 @@ def build(name, **settings):
     return BUILDERS[name](**settings)
 
 
-def load_pretrained(name):
-    """A network with weights that come with the kit, such as `tiny`; its card is `pretrained.card(name)`.
-
-    Returns:
-        keras.Model as `build` makes it.
-
-    Raises:
-        ValueError: for a name that is not there; the message lists those that are.
-    """
-    known = pretrained.card(name)
-    settings = known["settings"]
-    model = build(settings["model"], **settings["model_settings"], **known["normalisation"])
-    model.set_weights(pretrained.arrays(name))
-    return model
-
-
 # -- counts ------------------------------------------------------------------------------------------------------------
 
 
 def trainable_parameters(model):
-    """How many numbers training changes (batch norm's moving statistics are not among them)."""
+    """Count the numbers that training changes (batch norm's moving statistics are not among them)."""
     return sum(int(keras.ops.size(weight)) for weight in model.trainable_weights)
 
 
 def flops(model):
-    """Floating-point operations of one picture's forward pass: 2 for each multiply-add of the conv and dense layers."""
-    total = 0
-    for layer in model.layers:
-        if isinstance(layer, layers.Conv2D | layers.Dense):
-            positions = 1
-            for size in layer.output.shape[1:-1]:
-                positions *= size
-            total += 2 * positions * int(keras.ops.size(layer.kernel))
-    return total
+    """Count the operations of one image's forward pass: 2 for each multiply-add of the conv and dense layers."""
+    counted = [layer for layer in model.layers if isinstance(layer, layers.Conv2D | layers.Dense)]
+    return sum(2 * math.prod(layer.output.shape[1:-1]) * math.prod(layer.kernel.shape) for layer in counted)
 
 
 def describe(model):
-    """The layers in order: a list of dicts with name, kind, output (the shape as text) and parameters."""
+    """List the layers in order: dicts of name, kind, output (the shape as text) and parameters."""
     return [
         {
             "name": layer.name,

@@ -14,11 +14,11 @@ PRESETS = {
         "optimizer": "adam",
         "learning_rate": 1e-3,
         "batch": 75,
-        "passes": 20,
+        "epochs": 20,
         "rounds": 3,
         "patience": 8,
         "quick": {  # a few hundred steps: weaker dropout and augmentation, or nothing is learned yet
-            "passes": 4,
+            "epochs": 4,
             "rounds": 1,
             "batch": 32,
             "learning_rate": 5e-4,
@@ -34,9 +34,9 @@ PRESETS = {
         "optimizer": "adam",
         "learning_rate": 1e-3,
         "batch": 75,
-        "passes": 20,
+        "epochs": 20,
         "keep": "last",  # its report stopped nothing early
-        "quick": {"passes": 4, "batch": 32},
+        "quick": {"epochs": 4, "batch": 32},
     },
     # B (2017 Fall): wide and slow; rare classes resampled; flip, crop and rotation; early stopping.
     "B": {
@@ -47,9 +47,9 @@ PRESETS = {
         "optimizer": "adam",
         "learning_rate": 1e-3,
         "batch": 128,
-        "passes": 60,
+        "epochs": 60,
         "patience": 12,
-        "quick": {"passes": 3, "batch": 32, "learning_rate": 5e-4, "model_settings": {"dropout": 0.1}},
+        "quick": {"epochs": 3, "batch": 32, "learning_rate": 5e-4, "model_settings": {"dropout": 0.1}},
     },
     "B-dnn": {
         "model": "dnn_b",
@@ -59,9 +59,9 @@ PRESETS = {
         "optimizer": "adam",
         "learning_rate": 1e-4,
         "batch": 128,
-        "passes": 30,
+        "epochs": 30,
         "patience": 12,
-        "quick": {"passes": 4},
+        "quick": {"epochs": 4},
     },
     # C (2019 Fall): seven convs, one of an ensemble's members.
     "C": {
@@ -71,17 +71,17 @@ PRESETS = {
         "optimizer": "adam",
         "learning_rate": 1e-3,
         "batch": 128,
-        "passes": 80,
+        "epochs": 80,
         "patience": 20,
         "quick": {  # as for A
-            "passes": 5,
+            "epochs": 5,
             "batch": 32,
             "learning_rate": 5e-4,
             "model_settings": {"dropout": 0.2},
             "augmentation": {"flip": True, "shift": 0.05, "rotation": 10.0},
         },
     },
-    # D (2017 Fall): Adadelta for 100 epochs of 400 batches of 32: one epoch is about half a pass.
+    # D (2017 Fall): Adadelta for 100 "epochs" of 400 batches of 32, each about half a sweep over the training images.
     "D": {
         "model": "cnn_d",
         "normalisation": "scale",
@@ -89,8 +89,8 @@ PRESETS = {
         "optimizer": "adadelta",
         "learning_rate": 0.1,
         "batch": 32,
-        "passes": 50,
-        "quick": {"passes": 2},
+        "epochs": 50,
+        "quick": {"epochs": 2},
     },
     "D-dnn": {
         "model": "dnn_d",
@@ -99,8 +99,8 @@ PRESETS = {
         "optimizer": "adadelta",
         "learning_rate": 0.1,
         "batch": 32,
-        "passes": 50,
-        "quick": {"passes": 4},
+        "epochs": 50,
+        "quick": {"epochs": 4},
     },
     # E (2019 Spring): two convs a block, l1_l2 on every kernel, rotation by up to 10π degrees and mirroring.
     "E": {
@@ -110,8 +110,8 @@ PRESETS = {
         "optimizer": "adam",
         "learning_rate": 1e-3,
         "batch": 128,
-        "passes": 50,
-        "quick": {"passes": 5, "batch": 32},
+        "epochs": 50,
+        "quick": {"epochs": 5, "batch": 32},
     },
     "E-dnn": {
         "model": "dnn_e",
@@ -120,10 +120,10 @@ PRESETS = {
         "optimizer": "adam",
         "learning_rate": 1e-3,
         "batch": 128,
-        "passes": 50,
-        "quick": {"passes": 5},
+        "epochs": 50,
+        "quick": {"epochs": 5},
     },
-    # The kit's own small net: many trainings in little time.
+    # The kit's own small network, for studies of many trainings.
     "small": {
         "model": "cnn_small",
         "normalisation": "scale",
@@ -131,8 +131,8 @@ PRESETS = {
         "optimizer": "adam",
         "learning_rate": 1e-3,
         "batch": 64,
-        "passes": 30,
-        "quick": {"passes": 8},
+        "epochs": 30,
+        "quick": {"epochs": 8},
     },
     # The best accuracy for the time on two cores (bench/fast.md tells what was tried).
     "fast": {
@@ -147,10 +147,10 @@ PRESETS = {
         "tta": "flip",
         "keep": "last",
         "batch": 128,
-        "passes": 45,
+        "epochs": 45,
         "sizes": [24, 36, 48],
         "quick": {  # as for A
-            "passes": 6,
+            "epochs": 6,
             "batch": 32,
             "sizes": [],
             "model_settings": {"dropout": 0.2},
@@ -158,7 +158,7 @@ PRESETS = {
         },
         "smoke": {"sizes": []},
     },
-    # A student of 96,882 parameters that learns from trained networks.
+    # 96,882 parameters, distilled from a larger network.
     "tiny": {
         "model": "cnn_fast",
         "model_settings": {"widths": [32, 32, 32, 40], "dropout": 0.0},
@@ -172,42 +172,47 @@ PRESETS = {
         "tta": "flip",
         "keep": "last",
         "batch": 128,
-        "passes": 40,
+        "epochs": 40,
         "sizes": [24, 36, 48],
-        "quick": {"passes": 6, "batch": 32, "sizes": []},
+        "quick": {"epochs": 6, "batch": 32, "sizes": []},
         "smoke": {"sizes": []},
     },
 }
 
-# What a profile changes in every preset. `limit`: how many training pictures are used, None for all of them.
+# What a profile changes in every preset. `limit`: number of training images, None for all.
 PROFILES = {
-    "smoke": {"limit": 210, "passes": 1},  # seconds: for tests
+    "smoke": {"limit": 210, "epochs": 1},  # seconds: for tests
     "quick": {"limit": 4000},  # minutes on two cores: the default
-    "full": {"limit": None},  # the reports' own passes
+    "full": {"limit": None},  # the reports' own epochs
 }
 
-# What the reports say of themselves: accuracy, and where it was measured ("Kaggle": the public leaderboard).
+# What the reports claim: accuracy, and where it was measured ("Kaggle": the public leaderboard).
 REPORTED = {
-    "A": {"parameters": 629_077, "accuracy": 0.65478, "split": "Kaggle", "passes": None},
-    "A-dnn": {"parameters": 623_422, "accuracy": 0.20, "split": "validation, below", "passes": None},
-    "B": {"parameters": 8_019_463, "accuracy": 0.70, "split": "Kaggle, about", "passes": None},
-    "B-dnn": {"parameters": 13_643_783, "accuracy": 0.30, "split": "validation, about", "passes": None},
-    "C": {"parameters": 4_103_495, "accuracy": None, "split": None, "passes": None},
-    "D": {"parameters": 13_562_119, "accuracy": 0.6296, "split": "validation", "passes": 50},
-    "D-dnn": {"parameters": 1_387_207, "accuracy": 0.2655, "split": "validation", "passes": 50},
-    "E": {"parameters": 1_919_975, "accuracy": 0.62217, "split": "Kaggle", "passes": 50},
-    "E-dnn": {"parameters": 2_076_697, "accuracy": 0.36639, "split": "Kaggle", "passes": 50},
+    "A": {"parameters": 629_077, "accuracy": 0.65478, "split": "Kaggle", "epochs": None},
+    "A-dnn": {"parameters": 623_422, "accuracy": 0.20, "split": "validation, below", "epochs": None},
+    "B": {"parameters": 8_019_463, "accuracy": 0.70, "split": "Kaggle, about", "epochs": None},
+    "B-dnn": {"parameters": 13_643_783, "accuracy": 0.30, "split": "validation, about", "epochs": None},
+    "C": {"parameters": 4_103_495, "accuracy": None, "split": None, "epochs": None},
+    "D": {"parameters": 13_562_119, "accuracy": 0.6296, "split": "validation", "epochs": 50},
+    "D-dnn": {"parameters": 1_387_207, "accuracy": 0.2655, "split": "validation", "epochs": 50},
+    "E": {"parameters": 1_919_975, "accuracy": 0.62217, "split": "Kaggle", "epochs": 50},
+    "E-dnn": {"parameters": 2_076_697, "accuracy": 0.36639, "split": "Kaggle", "epochs": 50},
 }
+
+
+# Share of images on which people agree with the labels, low and high: 65 ± 5 %.
+# Goodfellow et al. (2013), Challenges in Representation Learning, arXiv:1307.0414.
+HUMAN = (0.60, 0.70)
 
 
 def settings(preset, profile):
-    """Everything a training needs, from the preset, then the profile, then what the preset says for that profile.
+    """Return all settings of a training: the preset's, then the profile's, then the preset's own for that profile.
 
     Raises:
         ValueError: for an unknown preset or profile; the message lists the known ones.
     """
-    for word, table in ((preset, PRESETS), (profile, PROFILES)):
-        if word not in table:
-            raise ValueError(f"{word!r} is not one of: {', '.join(table)}")
+    for name, table in ((preset, PRESETS), (profile, PROFILES)):
+        if name not in table:
+            raise ValueError(f"{name!r} is not one of: {', '.join(table)}")
     merged = {name: value for name, value in PRESETS[preset].items() if name not in PROFILES}
     return merged | PROFILES[profile] | PRESETS[preset].get(profile, {})

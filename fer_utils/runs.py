@@ -1,46 +1,60 @@
-"""The run store: `Run(preset="A", profile="quick", seed=0).fit()` trains once and is kept for ever.
+"""The run store: `Run(preset="A", profile="quick", seed=0).fit()` trains once and keeps the result.
 
-A run is its settings, the data's fingerprint and the training code. If a finished run of exactly these exists in
-`runs/`, it is loaded in a moment and TensorFlow is not even imported; otherwise it is trained and stored whole or not
-at all. exca turns settings into a hash and, with CLUSTER=slurm, sends trainings to a cluster.
+A run is identified by its settings, the data's fingerprint, TRAINING_VERSION, and the content of whatever lies outside
+of the kit. If `runs/` holds a finished run of exactly these, it is loaded at once, without importing TensorFlow; else
+it is trained and stored, whole or not at all. exca turns settings into a hash and, with CLUSTER=slurm, sends trainings
+to a cluster.
+
+    python -m fer_utils.runs                              list the store
+    python -m fer_utils.runs "preset=B profile=full"      train one run, or find it
+    python -m fer_utils.runs --background "…"             the same in a process of its own
+    python -m fer_utils.runs --ship tiny "preset=tiny …"  keep its weights in fer_utils/pretrained/
 """
 
-import ast
+import argparse
 import hashlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 import warnings
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import exca
 import numpy as np
+import pandas as pd
 import pydantic
 from filelock import FileLock
 
-from fer_utils import data, presets, pretrained
+from fer_utils import data, ferplus, presets, pretrained
+from fer_utils.settings import SettingsError, parse
+
+# Raise it when a change of training.py, augment.py, layers.py or models.py changes what trainings of the same settings
+# give: finished runs of another version are not used again.
+TRAINING_VERSION = "2"
 
 KIT = Path(__file__).resolve().parents[1]
-IN_NAMES = str.maketrans("/:", "_-", " ")  # what no folder's name should hold
+IN_NAMES = str.maketrans("/:", "_-", " ")  # what a folder's name must not hold
 
 
 class RunError(RuntimeError):
-    """A run that cannot be read; the message names its folder and says what to do."""
+    """A run that cannot be read or used; the message names its folder and says what to do."""
 
 
 def store():
-    """The folder of all runs: `$FER_RUNS`, else `runs/` of the kit."""
+    """Return the folder of all runs: `$FER_RUNS`, else `runs/` of the kit."""
     return Path(os.environ.get("FER_RUNS") or KIT / "runs")
+
+
+# -- a training that is stored -----------------------------------------------------------------------------------------
 
 
 class Stored(pydantic.BaseModel):
     """A training that is made once and kept: where it lies, and how it gets there whole or not at all.
 
-    A subclass lists its settings, fills in what was not given (`filled`), tells those that are special (`changed`),
-    loads its pictures (`dataset`), makes the results in a folder (`make`) and reads them (`finished`).
+    A subclass lists its settings and defines `filled` (complete what was not given), `changed` (the settings that are
+    special), `dataset` (load its data), `make` (write the results into a folder) and `read` (read them).
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", protected_namespaces=())
@@ -50,8 +64,8 @@ class Stored(pydantic.BaseModel):
     seed: int = 0
     source: str = "auto"
     data: str = ""  # the fingerprint; filled in
-    code: str = ""  # hash of the training code; filled in
-    infra: exca.TaskInfra = exca.TaskInfra(version="1", mode="retry")
+    depends: list[str] = []  # what else the result depends on: a hash of the votes, names of other runs; filled in
+    infra: exca.TaskInfra = exca.TaskInfra(version=TRAINING_VERSION, mode="retry")
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -62,53 +76,58 @@ class Stored(pydantic.BaseModel):
 
     @property
     def name(self):
-        """Readable folder name: what distinguishes the run, then exca's hash of all its settings."""
-        words = [f"{name}={value}" for name, value in self.changed().items()]
-        words = [self.preset, self.profile, *(word for word in words if len(word) < 30), f"s{self.seed}"]
-        return "-".join([*words, self.infra.uid().rsplit("-", 1)[-1]]).translate(IN_NAMES)
+        """Readable folder name: what distinguishes the run, then a hash of its identity."""
+        special = [f"{name}={value}" for name, value in self.changed().items()]
+        words = [self.preset, self.profile, *(word for word in special if len(word) < 30), f"s{self.seed}"]
+        identity = f"{type(self).__name__} {self.infra.version} {self.infra.uid().rsplit('-', 1)[-1]}"
+        identity = hashlib.sha256(identity.encode()).hexdigest()[:8]
+        return "-".join([*words, identity]).translate(IN_NAMES)
 
     @property
     def folder(self):
         return store() / self.name
 
     def settings(self):
-        """The settings as a plain dict, as run.json keeps them."""
+        """Return the settings as a plain dict, as run.json keeps them."""
         return self.model_dump(exclude={"infra", "source"})
 
+    def is_finished(self):
+        return (self.folder / "run.json").exists()
+
     def fit(self):
-        """The finished run: loaded if it is in the store, else trained (resuming what was interrupted)."""
-        if not (self.folder / "run.json").exists():
+        """Return the finished run: loaded if it is in the store, else trained (or resumed)."""
+        if not self.is_finished():
             locks = store() / ".locks"
             locks.mkdir(parents=True, exist_ok=True)
             with FileLock(locks / self.name):  # two processes never train the same thing
-                if not (self.folder / "run.json").exists():
+                if not self.is_finished():
                     self.forget()
                     self.train()
-        run = self.finished(self.folder)
+        run = self.read(self.folder)
         cite(run, self.changed())
         return run
 
     def forget(self):
-        """Makes exca forget an earlier failure, or a result whose folder was deleted since."""
+        """Make exca forget an earlier failure, or a result whose folder was deleted since."""
         if self.infra.status() in ("completed", "failed"):
             self.infra.clear_job()
 
     @infra.apply(exclude_from_cache_uid=("source",))
     def train(self) -> str:
-        """Trains in `<name>.partial/` and renames it to `<name>/` when everything is written.
+        """Train in `<name>.partial/`, and rename it to `<name>/` when everything is written.
 
         Raises:
-            RunError: where the folder cannot be written (disk full, no permission); what was trained so far is kept.
+            RunError: the folder cannot be written (disk full, no permission); finished epochs are kept.
         """
         partial, dataset = Path(f"{self.folder}.partial"), self.dataset()
         try:
             self.make(dataset, partial)
-            if self.folder.exists():  # has no run.json: the remains of something damaged
+            if self.folder.exists():  # without run.json: what is left of something damaged
                 shutil.rmtree(self.folder)
             os.replace(partial, self.folder)
         except OSError as error:
             why = f"cannot write {partial} ({error.strerror or error})"
-            raise RunError(f"{why}: mend that and run again, it goes on where it was") from error
+            raise RunError(f"{why}: mend that and run again, the training resumes") from error
         return self.name
 
 
@@ -117,35 +136,34 @@ class Run(Stored):
 
     Args:
         preset, profile: names in `presets.PRESETS` and `presets.PROFILES`; `pretrained:<name>` needs no training.
-        seed: draws the first weights, the order of the pictures, augmentation and dropout.
+        seed: of the initial weights, the order of the images, augmentation and dropout.
         model, model_settings: a builder in `models.BUILDERS` and its arguments.
-        normalisation: `none`, `scale`, `zscore` or `picture`.
+        normalisation: `none`, `scale`, `zscore` or `image`.
         augmentation: settings of `augment.augment`; {} for none.
-        optimizer, learning_rate, batch, passes: as usual; a pass is one sweep over the training pictures.
+        optimizer, learning_rate, batch, epochs: as usual; an epoch is one sweep over the training images.
         schedule: `constant`, or `triangle`: the rate rises over the first fifth of all steps and then falls to 0.
         weight_decay: share of the learning rate by which each step shrinks the weights (`adamw` alone).
-        sizes: sides in pixels that the training pictures are shrunk to, each for an equal part of the passes (the
-            model must take any size: `cnn_fast`); [] leaves them as they are.
-        patience: stop after so many passes without better validation accuracy; None: never.
-        rounds: how often the passes are repeated, each round going on from where the last one stopped.
-        imbalance: `none`, `resample` (each class equally often in a pass) or `weight` (equally heavy in the loss).
+        sizes: sides in pixels that the training images are shrunk to, each for an equal part of the epochs (the model
+            must take any size: `cnn_fast`); [] leaves them as they are.
+        patience: stop after so many epochs without better validation accuracy; None: never.
+        rounds: how often the epochs are repeated, each round starting from the last weights.
+        imbalance: `none`, `resample` (each class equally often in an epoch) or `weight` (equally heavy in the loss).
         label_smoothing: share of the target that is spread over all classes.
         ema: momentum of the weights' moving average that is validated and kept instead; 0: none.
         tta: test-time augmentation, `none`, `flip` or `flip+shift`.
-        keep: `best` weights by validation accuracy, or those of the `last` pass.
-        limit: use only so many training pictures; None: all.
-        teachers: settings (or presets' names) of other runs; their mean answer to a training picture becomes part of
-            its target.
-        teaching: that part; the rest is the label (Hinton, Vinyals & Dean 2015, arXiv:1503.02531).
-        start: settings (or a preset's name) of another run of the same network, whose weights this one begins with;
+        keep: `best` weights by validation accuracy, or those of the `last` epoch.
+        limit: use only so many training images; None: all.
+        teachers: settings (or presets' names) of other runs, whose mean prediction becomes part of an image's target.
+        teacher_weight: that part; the rest is the label (Hinton, Vinyals & Dean 2015, arXiv:1503.02531).
+        start: settings (or a preset's name) of another run of the same network, whose weights this one starts with;
             {}: weights drawn from the seed.
-        votes: share of a picture's target that is the chance of each label given what ten people voted on it (FERPlus);
-            the rest is the label. More than 0 needs their votes (`duplicates.votes`).
+        votes: share of an image's target that is the probability of each label given ten people's votes (FERPlus);
+            the rest is the label. More than 0 needs the votes (`ferplus.votes`).
         precision: `auto`, `float32` or `mixed_bfloat16`.
-        source: where the pictures are (`data.load`).
+        source: where the images are (`data.load`).
 
     Raises:
-        ValueError: (pydantic's) for a setting that does not exist or has the wrong type.
+        ValueError: (pydantic's) for an unknown setting or a wrong type.
     """
 
     model: str
@@ -155,7 +173,7 @@ class Run(Stored):
     optimizer: str
     learning_rate: float
     batch: int = pydantic.Field(gt=0)
-    passes: int = pydantic.Field(gt=0)
+    epochs: int = pydantic.Field(gt=0)
     schedule: str = pydantic.Field("constant", pattern="^(constant|triangle)$")
     weight_decay: float = pydantic.Field(0.0, ge=0)
     sizes: list[int] = []
@@ -168,7 +186,7 @@ class Run(Stored):
     keep: str = pydantic.Field("best", pattern="^(best|last)$")
     limit: int | None
     teachers: list[dict | str] = []
-    teaching: float = pydantic.Field(0.9, ge=0, le=1)
+    teacher_weight: float = pydantic.Field(0.9, ge=0, le=1)
     start: dict | str = {}
     votes: float = pydantic.Field(0.0, ge=0, le=1)
     precision: str = pydantic.Field("auto", pattern="^(auto|float32|mixed_bfloat16)$")
@@ -180,87 +198,83 @@ class Run(Stored):
         other = [name for name in given if given[name] != settings.get(name, given[name])]
         if pretrained.name_in(preset) and other:
             raise ValueError(f"{preset} is trained already: {', '.join(other)} cannot be changed")
+        if given.get("model", settings["model"]) != settings["model"]:  # these belong to the preset's own network
+            settings = {name: value for name, value in settings.items() if name not in ("model_settings", "sizes")}
         settings = settings | given
         settings.setdefault("data", data.fingerprint(settings.get("source", "auto")))
-        if "code" not in settings:
-            rests_on = [run.name for run in [*begun(settings), *taught(settings)]]  # another teacher, another student
-            asked = [("audit", "label_chances")] if settings.get("votes") else []
-            settings["code"] = "+".join([code_hash(settings["model"], functions=asked), *rests_on])
+        settings.setdefault("depends", dependencies(settings))
         return settings
 
     def changed(self):
-        """Those settings, by name, that are not what the preset and the profile say."""
-        return changed(self.settings())
-
-    def finished(self, folder):
-        return Finished(folder)
+        """Return those settings, by name, that are not what the preset and the profile say."""
+        return unusual(self.settings())
 
     def dataset(self):
         return data.load(self.source)
 
     def make(self, dataset, folder):
         from fer_utils import training  # imports TensorFlow: only when there is something to train
-        from fer_utils.studies import duplicates  # imports TensorFlow: only when there is something to train
 
         if name := pretrained.name_in(self.preset):
             return training.adopt(name, self.settings(), dataset, folder)
         settings = self.settings() | {"source": self.source}
-        start, teachers = ([run.model() for run in fit_all(of(settings))] for of in (begun, taught))
-        chances = duplicates.label_chances(dataset) if self.votes else None
-        training.train(self.settings(), dataset, folder, teachers, chances, *start)
+        start, teachers = ([run.model() for run in fit_all(of(settings))] for of in (start_run, teacher_runs))
+        label_probs = ferplus.label_probs(dataset) if self.votes else None
+        training.train(self.settings(), dataset, folder, teachers, label_probs, *start)
+
+    def read(self, folder):
+        return Finished(folder)
 
 
 def usual(preset, profile):
-    """The settings of a preset in a profile, or those of weights that come with the kit (`pretrained:tiny`).
+    """Return the settings of a preset in a profile, or those of weights that ship with the kit (`pretrained:tiny`).
 
     Raises:
-        ValueError: for an unknown word; the message lists the known ones.
+        ValueError: for an unknown name; the message lists the known ones.
     """
     name = pretrained.name_in(preset)
     return pretrained.settings(name) if name else presets.settings(preset, profile)
 
 
-def taught(settings):
-    """The runs that teach a run of these settings."""
-    return _others(settings, settings.get("teachers", []))
+def unusual(settings):
+    """Return those settings of a run, by name, that are not what its preset and its profile say."""
+    expected = {name: field.default for name, field in Run.model_fields.items()}
+    expected |= usual(settings["preset"], settings["profile"])
+    own = {"preset", "profile", "seed", "data", "depends"}
+    return {name: value for name, value in settings.items() if name not in own and value != expected.get(name)}
 
 
-def begun(settings):
-    """The run whose weights a run of these settings begins with, in a list; an empty one where there is none."""
-    return _others(settings, [settings["start"]] if settings.get("start") else [])
+def dependencies(settings):
+    """Return what a run depends on besides settings and data: a hash of the votes, names of the runs it builds on."""
+    votes = [ferplus.content_hash(settings.get("source", "auto"))] if settings.get("votes") else []
+    return votes + [run.name for run in [*start_run(settings), *teacher_runs(settings)]]
 
 
-def _others(settings, wanted):
-    """Runs that a run of these settings rests on: of the same profile and pictures, unless they say otherwise."""
+def teacher_runs(settings):
+    """Return the runs whose predictions a run of these settings learns from."""
+    return _other_runs(settings, settings.get("teachers", []))
+
+
+def start_run(settings):
+    """Return the run whose weights a run of these settings starts with, in a list; an empty one without."""
+    return _other_runs(settings, [settings["start"]] if settings.get("start") else [])
+
+
+def _other_runs(settings, wanted):
+    """Other runs, of the same profile and data unless they say otherwise."""
     common = {name: settings[name] for name in ("profile", "source") if name in settings}
     return [Run(**common | ({"preset": other} if isinstance(other, str) else other)) for other in wanted]
 
 
-def changed(settings):
-    """Those settings of a run, by name, that are not what its preset and its profile say."""
-    expected = {name: field.default for name, field in Run.model_fields.items()}
-    expected |= usual(settings["preset"], settings["profile"])
-    told = {"preset", "profile", "seed", "data", "code"}
-    return {name: value for name, value in settings.items() if name not in told and value != expected.get(name)}
-
-
-def cite(run, told=None):
-    """Notes that what is shown rests on this run: a line of JSON in the file `$FER_CITED`, if somebody asks for it.
-
-    The report asks, and lists the settings of every run behind its numbers. `fit` cites by itself.
-
-    Args:
-        run: Finished. told: its settings that are worth telling; None: those that are not its preset's.
-    """
-    if path := os.environ.get("FER_CITED"):
-        facts = {name: value for name, value in run.info.items() if name != "layers"}
-        record = {"name": run.folder.name, "changed": changed(run.info["settings"]) if told is None else told, **facts}
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+# -- a finished run ----------------------------------------------------------------------------------------------------
 
 
 class Finished:
-    """What a finished run left in its folder."""
+    """The results of a finished run.
+
+    Attributes:
+        folder: Path. info: the contents of run.json.
+    """
 
     def __init__(self, folder):
         self.folder = Path(folder)
@@ -268,23 +282,28 @@ class Finished:
             self.info = json.loads((self.folder / "run.json").read_text())
         except (OSError, ValueError) as error:
             raise RunError(f"{self.folder} is damaged ({error}): delete this folder and run again") from error
+        if "epochs" not in self.info:
+            raise RunError(f"{self.folder} was made by an earlier version of the kit: delete this folder")
 
     @property
     def history(self):
-        """One row a pass: pass (from 1), loss, accuracy, val_loss, val_accuracy, seconds, cpu_seconds, round."""
-        import pandas as pd
-
+        """A row an epoch: epoch (from 1), loss, accuracy, val_loss, val_accuracy, seconds, cpu_seconds, round."""
         table = pd.read_csv(self.folder / "history.csv")
-        return table.assign(**{"pass": table["epoch"] + 1}).drop(columns="epoch")
+        return table.assign(epoch=table["epoch"] + 1)
 
-    def logits(self, split, tta=False):
-        """Logits (n, 7) float32 of `val`, `public`, `private` or `test`, in the order of `Dataset.part(split)`.
+    def logits(self, dataset, split, tta=False):
+        """Return logits (n, 7) float32 of the images of a split, in the order of `dataset.part(split)`.
 
-        With `tta` the logarithm of the probabilities' mean over the run's test-time augmentation.
+        Args:
+            dataset: data.Dataset, the one that the run was trained on.
+            split: `val`, `public`, `private` or `test`.
+            tta: return the log of the mean probabilities over the run's test-time augmentation instead.
 
         Raises:
-            RunError: where the run holds none for that split, or its file is damaged.
+            RunError: these are other data than those of the run; or it has no predictions for that split; or its file
+                is damaged.
         """
+        self.check_data(dataset)
         path, name = self.folder / "predictions.npz", f"{split}+tta" if tta else split
         try:
             with np.load(path) as stored:
@@ -294,62 +313,75 @@ class Finished:
         except (OSError, ValueError) as error:
             raise RunError(f"{path} is damaged ({error}): delete its folder and run again") from error
 
-    def probs(self, split, tta=False):
-        """Probabilities (n, 7) float32, the softmax of `logits`."""
+    def check_data(self, dataset):
+        """Raise RunError unless the run was trained and scored on these data."""
+        own = self.info["data"]
+        if dataset.fingerprint != own["fingerprint"]:
+            raise RunError(
+                f"{self.folder.name} was trained on {own['name']} ({own['fingerprint']}); its predictions say nothing "
+                f"of {dataset.name} ({dataset.fingerprint}). Load the same data, or train on these: Run(source=…)."
+            )
+
+    def probs(self, dataset, split, tta=False):
+        """Return probabilities (n, 7) float32, the softmax of `logits`."""
         from scipy.special import softmax
 
-        return softmax(self.logits(split, tta), axis=1)
+        return softmax(self.logits(dataset, split, tta), axis=1)
 
     def model(self):
-        """The trained network (imports TensorFlow)."""
+        """Return the trained network (imports TensorFlow)."""
         import keras
 
-        from fer_utils import models  # noqa: F401  (registers the kit's layers)
+        from fer_utils import layers  # noqa: F401  (registers the kit's layers)
 
         return keras.models.load_model(self.folder / "model.keras", compile=False)
 
     def __repr__(self):
         scores = ", ".join(f"{split} {score['value']:.3f}" for split, score in self.info["scores"].items())
-        return f"{self.folder.name}: {self.info['passes']} passes, {self.info['seconds']} s, accuracy {scores}"
+        return f"{self.folder.name}: {self.info['epochs']} epochs, {self.info['seconds']} s, accuracy {scores}"
+
+
+def cite(run, changed=None):
+    """Note that results rest on this run: a line of JSON in the file `$FER_CITED`, if it is set.
+
+    The report sets it, and lists the settings of every run behind its numbers. `fit` cites by itself.
+
+    Args:
+        run: Finished. changed: its settings that are worth telling; None: those that are not its preset's.
+    """
+    if path := os.environ.get("FER_CITED"):
+        facts = {name: value for name, value in run.info.items() if name != "layers"}
+        changed = unusual(run.info["settings"]) if changed is None else changed
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps({"name": run.folder.name, "changed": changed, **facts}) + "\n")
 
 
 # -- many runs ---------------------------------------------------------------------------------------------------------
 
 
-def fit_all(wanted, jobs=None):
-    """Many runs at once, such as the arms of an ablation: trains those that are missing.
+def fit_all(wanted):
+    """Fit many runs, such as the arms of an ablation: those that are missing are trained, one after the other.
+
+    With `$CLUSTER` (`slurm`, or `local` for the same way on this machine) they become one job array, through exca and
+    submitit.
 
     Args:
         wanted: list of Run.
-        jobs: how many train side by side on this machine; None: `$JOBS`, else 1. With `$CLUSTER` (`slurm`, or `local`
-            for the same way on this machine) the list becomes one job array, through exca and submitit.
 
     Returns:
         list of Finished, in the order of `wanted`.
     """
-    missing = list({run.name: run for run in wanted if not (run.folder / "run.json").exists()}.values())
-    jobs = jobs or int(os.environ.get("JOBS") or 1)
+    missing = list({run.name: run for run in wanted if not run.is_finished()}.values())
     if missing and missing[0].infra.cluster:
         for run in missing:
             run.forget()
         with missing[0].infra.job_array() as array:
             array.extend(missing)
-    elif len(missing) > 1 and jobs > 1:
-        with ProcessPoolExecutor(jobs, get_context("spawn"), _share_cores, (jobs,)) as pool:
-            list(pool.map(_fit_elsewhere, missing))
     return [run.fit() for run in wanted]
 
 
-def _share_cores(jobs):
-    os.environ["TF_NUM_INTRAOP_THREADS"] = str(max(1, os.cpu_count() // jobs))
-
-
-def _fit_elsewhere(run):
-    run.fit()
-
-
-def finished():
-    """Every finished run of the store, the newest last; damaged ones are named in a warning and left out."""
+def list_finished():
+    """List every finished run of the store, the newest last; unreadable ones are left out with a warning."""
     found = []
     for path in sorted(store().glob("*/run.json"), key=lambda path: path.stat().st_mtime):
         if not path.parent.name.endswith(".partial"):
@@ -360,65 +392,77 @@ def finished():
     return found
 
 
-# -- the training code -------------------------------------------------------------------------------------------------
+# -- the command -------------------------------------------------------------------------------------------------------
 
 
-def code_hash(builder, modules=("training", "augment"), functions=()):
-    """Hash of the code a training runs: whole modules, and of models.py what the builder uses.
-
-    Comments, docstrings and other networks do not count, so a finished run outlives them.
+def run_of(words):
+    """Return the Run of settings as a command line gives them, such as `"preset=B epochs=3"`.
 
     Args:
-        functions: pairs (module, function) that count too, with what they use of their module.
+        words: str, or list of str.
+
+    Raises:
+        SettingsError: for an unknown setting, a wrong value, or data that cannot be read; a line for each problem.
     """
-    text = "".join(ast.dump(node) for name in modules for node in _definitions(name).values())
-    for module, function in [("models", builder), *functions]:
-        text += _reached(function, _definitions(module))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    try:
+        return Run(**parse(words))
+    except pydantic.ValidationError as error:
+        raise SettingsError("\n".join(map(_problem, error.errors()))) from None
 
 
-def _definitions(module):
-    """Top-level statements of one of the kit's modules by name, without docstrings."""
-    tree = ast.parse((Path(__file__).parent / f"{module}.py").read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
-    return {getattr(node, "name", f"line {number}"): node for number, node in enumerate(tree.body)}
+def _problem(found):
+    """One line on a setting that pydantic refused."""
+    name = ".".join(map(str, found["loc"]))
+    if found["type"] == "extra_forbidden":
+        return f"there is no setting {name!r}; there are: {', '.join(sorted(set(Run.model_fields) - {'infra'}))}"
+    message = found["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{name} must be {message}, not {found['input']!r}" if name else message
 
 
-def _reached(name, definitions, seen=None):
-    """The definitions that one of them uses, directly or through others, as text."""
-    seen = set() if seen is None else seen
-    if name not in definitions or name in seen:
-        return ""
-    seen.add(name)
-    used = [node.id for node in ast.walk(definitions[name]) if isinstance(node, ast.Name)]
-    return ast.dump(definitions[name]) + "".join(_reached(word, definitions, seen) for word in used)
-
-
-# -- make train, make runs ---------------------------------------------------------------------------------------------
-
-
-def main(arguments):
-    """`python -m fer_utils.runs` lists the store; `… preset=B profile=full passes=3` trains one run."""
-    if arguments:
-        given = dict(argument.split("=", 1) for argument in arguments)
-        print(Run(**{name: _literal(text) for name, text in given.items()}).fit())
-        return
-    for run in finished():
+def show_store():
+    """Print the finished runs and the interrupted ones."""
+    for run in list_finished():
         print(f"{run.info['data']['name']:28} {run}")
     for partial in sorted(store().glob("*.partial")):
         history = partial / "history.csv"
-        passes = len(history.read_text().splitlines()) - 1 if history.exists() else 0
-        print(f"{'interrupted, or at work':28} {partial.name.removesuffix('.partial')}: {passes} passes so far")
+        epochs = len(history.read_text().splitlines()) - 1 if history.exists() else 0
+        print(f"{'interrupted or running':28} {partial.name.removesuffix('.partial')}: {epochs} epochs so far")
 
 
-def _literal(text):
+def fit_in_background(run, words):
+    """Train a run in a process of its own, with a log beside its folder."""
+    if run.is_finished():
+        return print(f"finished already: {run.read(run.folder)}")
+    log = store() / f"{run.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as file:
+        command = [sys.executable, "-m", "fer_utils.runs", *words]
+        process = subprocess.Popen(command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, start_new_session=True)
+    print(f"process {process.pid}; follow it with: tail -f {os.path.relpath(log)}, or: make runs, or: make board")
+
+
+def main(arguments=None):
+    """Return the exit code: 0, or 1 for what the user can put right, which is printed in a line."""
+    parser = argparse.ArgumentParser(prog="python -m fer_utils.runs", description="List the store, or train a run.")
+    parser.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="settings, such as preset=B epochs=3")
+    parser.add_argument("--background", action="store_true", help="train in a process of its own")
+    parser.add_argument("--ship", metavar="NAME", help="keep the weights in fer_utils/pretrained under this name")
+    options = parser.parse_args(arguments)
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+        if not options.settings:
+            show_store()
+        elif options.background:
+            fit_in_background(run_of(options.settings), options.settings)
+        else:
+            run = run_of(options.settings).fit()
+            print(run)
+            if options.ship:
+                pretrained.export(run, options.ship)
+    except (SettingsError, data.DataError, RunError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main())

@@ -1,13 +1,13 @@
-"""One training, from settings to a folder of results; stopped at any moment, it goes on where it was.
+"""One training, from settings to a folder of results; resumable after any epoch.
 
-`runs.Run` decides whether to train and where the results live; this room only trains. In `folder` it keeps
+`runs.Run` decides whether to train and where the results are stored; this module only trains. In `folder` it keeps
 
-    state.weights.h5   weights and optimiser after the last whole pass                  (gone when finished)
-    best.weights.h5    weights of the best pass by validation accuracy                  (gone when finished)
-    history.csv        one row a pass: loss, accuracy, val_loss, val_accuracy, seconds, cpu_seconds, round
+    state.weights.h5   weights and optimizer after the last complete epoch              (removed at the end)
+    best.weights.h5    weights of the epoch with the best validation accuracy           (removed at the end)
+    history.csv        a row an epoch: loss, accuracy, val_loss, val_accuracy, seconds, cpu_seconds, round
     tensorboard/       the same for TensorBoard
     model.keras        \\
-    predictions.npz     > written at the end: the network, its logits on val and the test splits, and
+    predictions.npz     > written at the end: the network, its logits on val and the test sets, and
     run.json           /  settings, data, versions, processor, counts, scores
 """
 
@@ -20,15 +20,18 @@ import os
 import platform
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 from scipy.special import softmax
 from tqdm import tqdm
 
 from fer_utils import augment, metrics, models, pretrained
 from fer_utils.labels import CLASSES
+from fer_utils.layers import on_gpu
 
 OPTIMIZERS = {
     "adam": keras.optimizers.Adam,
@@ -38,26 +41,30 @@ OPTIMIZERS = {
 }
 
 
-def train(settings, dataset, folder, teachers=(), chances=None, start=None):
-    """Trains one network and writes its results into `folder`.
+def train(settings, dataset, folder, teachers=(), label_probs=None, start=None):
+    """Train one network and write its results into `folder`.
 
     Args:
         settings: the fields of `runs.Run`, as a dict.
-        dataset: `data.Dataset`; only its `train` and `val` pictures are looked at before the training has ended.
-        folder: Path; may hold the state of an interrupted training of the same settings, which is then continued.
-        teachers: models whose mean answer to a picture becomes part of its target.
-        chances: (n, 7) for the pictures of the train split, what the labels are mixed with by the setting `votes`.
-        start: model whose weights this training begins with; None: weights drawn from the seed.
+        dataset: `data.Dataset`; only `train` and `val` are looked at before the training has ended.
+        folder: Path; may hold the state of an interrupted training of the same settings, which is then resumed.
+        teachers: models whose mean prediction becomes part of an image's target (distillation).
+        label_probs: (n, 7) for the training set, mixed into the targets by the setting `votes`.
+        start: model whose weights this training starts with; None: weights drawn from the seed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    images, labels, truth = training_part(dataset, settings["limit"], settings["votes"], chances)
+    images, labels, targets = training_part(dataset, settings["limit"], settings["votes"], label_probs)
     if teachers:
-        truth = settings["teaching"] * lessons(teachers, images) + (1 - settings["teaching"]) * truth
+        weight = settings["teacher_weight"]
+        targets = weight * teacher_probs(teachers, images) + (1 - weight) * targets
+    steps = math.ceil(len(images) / settings["batch"])
     with precision(settings) as policy, devices().scope():
         model = prepare(settings, images, start)
-        resume(model, folder, steps=math.ceil(len(images) / settings["batch"]))
-        while ahead := next_passes(read_history(folder), settings):
-            fit(model, settings, images, labels, truth, dataset.part("val"), folder, *ahead)
+        resume(model, folder, steps)
+        total, name = steps * settings["epochs"] * settings["rounds"], f"train {settings['preset']}"
+        with tqdm(total=total, desc=name, unit="step", mininterval=2.0) as bar:  # one bar for all rounds and sizes
+            while stage := next_stage(read_history(folder), settings):
+                fit(model, settings, images, labels, targets, dataset.part("val"), folder, stage, bar)
         if settings["keep"] == "best":
             model.load_weights(folder / "best.weights.h5")
         if settings["sizes"]:
@@ -66,58 +73,71 @@ def train(settings, dataset, folder, teachers=(), chances=None, start=None):
 
 
 def adopt(name, settings, dataset, folder):
-    """Makes a finished run of weights that come with the kit: nothing is trained, and these pictures are scored."""
+    """Make a finished run of weights that ship with the kit: nothing is trained, the images are scored."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "history.csv").write_text(pretrained.card(name)["history"])
     with precision(settings) as policy:
-        finish(models.load_pretrained(name), settings, dataset, folder, policy, used=0)
+        finish(pretrained.load(name), settings, dataset, folder, policy, used=0)
 
 
 def devices():
-    """All GPUs together where there are several (each takes a part of every batch), else the usual device."""
+    """Return a strategy that uses all GPUs where there are several (each takes a part of every batch)."""
     several = len(tf.config.list_logical_devices("GPU")) > 1
     return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
 
 
-def training_part(dataset, limit, share=0.0, chances=None):
-    """The pictures that train: all of the split, or `limit` of them, the same ones in every run.
+# -- data and targets --------------------------------------------------------------------------------------------------
+
+
+def training_part(dataset, limit, share=0.0, label_probs=None):
+    """Return the images that are trained on: the whole training set, or `limit` of them, the same ones in every run.
 
     Args:
-        share: of a target that is the picture's row of `chances`, (n, 7) for the split; the rest is its label.
+        share: of a target that is the image's row of `label_probs`, (n, 7) for the whole set; the rest is its label.
 
     Returns:
-        (images, labels, truth): (N, 48, 48, 1) uint8, (N,) ints and (N, 7) float32 distributions.
+        (images, labels, targets): (N, 48, 48, 1) uint8, (N,) ints and (N, 7) float32 distributions.
     """
-    where = dataset.where("train")
-    chosen = np.arange(len(where))
-    if limit is not None and limit < len(where):
-        chosen = np.sort(np.random.default_rng(0).permutation(len(where))[:limit])
-    images, labels = np.asarray(dataset.images[where[chosen]]), np.asarray(dataset.labels[where[chosen]])
-    truth = np.eye(len(CLASSES), dtype=np.float32)[labels]
-    return images, labels, truth if chances is None else share * chances[chosen] + (1 - share) * truth
+    rows = dataset.where("train")
+    chosen = np.arange(len(rows))
+    if limit is not None and limit < len(rows):
+        chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[:limit])
+    images, labels = np.asarray(dataset.images[rows[chosen]]), np.asarray(dataset.labels[rows[chosen]])
+    targets = np.eye(len(CLASSES), dtype=np.float32)[labels]
+    return images, labels, targets if label_probs is None else share * label_probs[chosen] + (1 - share) * targets
 
 
-def lessons(teachers, images, portion=2048):
-    """What the teachers say of training pictures: their mean answer to each one and to its mirror image.
+def teacher_probs(teachers, images, portion=2048):
+    """Return what the teachers predict for training images: the mean over them, each image and its mirror image.
 
-    They are asked once, before the training. To ask them in every pass about the very pictures that the student sees
-    (Beyer et al. 2022, arXiv:2106.05237) would take several times as long as a small student's own pass.
+    They are asked once, before the training. Asking them in every epoch about the augmented images that the student
+    sees (Beyer et al. 2022, arXiv:2106.05237) would take several times as long as a small student's own epoch.
 
     Returns:
         (N, 7) float32, rows sum to 1.
     """
-    found = np.zeros((len(images), len(CLASSES)), np.float32)
-    with tqdm(total=len(teachers) * len(images), desc="ask teachers", unit="picture", mininterval=2.0) as bar:
+    probs = np.zeros((len(images), len(CLASSES)), np.float32)
+    with tqdm(total=len(teachers) * len(images), desc="teachers", unit="image", mininterval=2.0) as bar:
         for teacher in teachers:
             for first in range(0, len(images), portion):
-                asked = images[first : first + portion]
-                found[first : first + portion] += np.exp(predict_views(teacher, asked, "flip")) / len(teachers)
-                bar.update(len(asked))
-    return found
+                part = images[first : first + portion]
+                probs[first : first + portion] += np.exp(predict_views(teacher, part, "flip")) / len(teachers)
+                bar.update(len(part))
+    return probs
+
+
+def class_weights(labels):
+    """Return weights that give every class the same share of the loss; their mean over the images is 1."""
+    counts = np.bincount(labels, minlength=len(CLASSES))
+    present = np.count_nonzero(counts)
+    return {c: len(labels) / (present * n) if n else 0.0 for c, n in enumerate(counts)}
+
+
+# -- the model and its optimizer ---------------------------------------------------------------------------------------
 
 
 def prepare(settings, images, start=None):
-    """The compiled model with its first weights: drawn from the run's seed, or those of the model `start`."""
+    """Return the compiled model with its initial weights: drawn from the run's seed, or those of the model `start`."""
     keras.utils.set_random_seed(settings["seed"])
     model = build(settings, images, **({"side": None} if settings["sizes"] else {}))
     if start is not None:
@@ -125,14 +145,14 @@ def prepare(settings, images, start=None):
     model.compile(
         optimizer=optimizer(settings, steps=math.ceil(len(images) / settings["batch"])),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings["label_smoothing"]),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],  # the word would be made an object in a step
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],  # given by name it would be built in a step
     )
     model.optimizer.build(model.trainable_variables)  # TensorFlow traces a step that creates variables a second time
     return model
 
 
 def build(settings, images, **extra):
-    """The run's network; where it standardises grey levels, by these pictures' mean and deviation."""
+    """Build the run's network; `zscore` normalises by the mean and standard deviation of these images."""
     extra |= {"normalisation": settings["normalisation"]}
     if settings["normalisation"] == "zscore":
         extra |= {"mean": float(images.mean()), "sd": float(images.std())}
@@ -140,17 +160,17 @@ def build(settings, images, **extra):
 
 
 def of_one_size(model, settings, images):
-    """A model that took pictures of any size, as one of the size that is kept: explanations need to know it."""
+    """Return a model for images of any size as one for 48×48 alone: explanations need to know the size."""
     fixed = build(settings, images)
     fixed.set_weights(model.get_weights())
     return fixed
 
 
 def optimizer(settings, steps):
-    """The run's optimiser with its learning rate over all passes of `steps` steps each."""
+    """Build the run's optimizer, its learning rate scheduled over all epochs of `steps` steps each."""
     rate = settings["learning_rate"]
     if settings["schedule"] == "triangle":
-        rate = Triangle(rate, steps * settings["passes"] * settings["rounds"])
+        rate = Triangle(rate, steps * settings["epochs"] * settings["rounds"])
     extra = {"use_ema": True, "ema_momentum": settings["ema"]} if settings["ema"] else {}
     if settings["weight_decay"]:
         extra["weight_decay"] = settings["weight_decay"]
@@ -177,110 +197,117 @@ class Triangle(keras.optimizers.schedules.LearningRateSchedule):
         return {"peak": self.peak, "steps": self.steps}
 
 
-def resume(model, folder, steps):
-    """Loads the state of an interrupted training, if there is one, and the history up to it."""
-    state = folder / "state.weights.h5"
-    if state.exists():
-        model.load_weights(state)
-    first_pass = int(_array(model.optimizer.iterations)) // steps
-    history = folder / "history.csv"
-    if history.exists():  # a kill between the two files leaves a row of a pass that will be repeated
-        read_history(folder).iloc[:first_pass].to_csv(history, index=False)
+# -- the epochs --------------------------------------------------------------------------------------------------------
 
 
-def next_passes(history, settings):
-    """What is still to be trained in one go: (round, first pass, last pass + 1, side), or None at the end.
+class Stage(NamedTuple):
+    """Epochs that are trained by one call of `Model.fit`."""
 
-    A round has `passes` passes, or fewer where patience ran out; the next one goes on from where it stopped. Within a
-    round each of the `sizes` has an equal part of the passes; without them `side` is None.
+    round: int  # from 1
+    first: int  # epoch, from 0
+    end: int  # the epoch after the last one
+    side: int | None  # of the images in pixels; None: as they are
+
+
+def next_stage(history, settings):
+    """Return the Stage that comes next, or None at the end.
+
+    A round has `epochs` epochs, or fewer where patience ran out; the next one starts from its last weights. Within a
+    round each of the `sizes` has an equal part of the epochs.
     """
     number = 1 if history.empty else int(history["round"].iloc[-1])
     of_round = history[history["round"] == number]
-    if len(of_round) >= settings["passes"] or patience_over(of_round, settings["patience"]):
+    if len(of_round) >= settings["epochs"] or patience_over(of_round, settings["patience"]):
         number, of_round = number + 1, history[:0]
     if number > settings["rounds"]:
         return None
     sizes, done, first = settings["sizes"] or [None], len(of_round), len(history)
-    ends = [round(settings["passes"] * (place + 1) / len(sizes)) for place in range(len(sizes))]
+    ends = [round(settings["epochs"] * (place + 1) / len(sizes)) for place in range(len(sizes))]
     side, end = next((side, end) for side, end in zip(sizes, ends, strict=True) if end > done)
-    return number, first, first + end - done, side
+    return Stage(number, first, first + end - done, side)
 
 
-def fit(model, settings, images, labels, truth, validation, folder, number, first_pass, end, side):
-    """Trains passes in one go; everything that must survive a kill is on disk after each of them."""
+def resume(model, folder, steps):
+    """Load the state of an interrupted training, if there is one, and cut the history to it."""
+    state = folder / "state.weights.h5"
+    if state.exists():
+        model.load_weights(state)
+    epochs = int(_array(model.optimizer.iterations)) // steps
+    history = folder / "history.csv"
+    if history.exists():  # a kill between the two files leaves a row of an epoch that will be repeated
+        read_history(folder).iloc[:epochs].to_csv(history, index=False)
+
+
+def fit(model, settings, images, labels, targets, validation, folder, stage, bar):
+    """Train the epochs of a stage; everything that must survive a kill is on disk after each of them."""
+    steps = math.ceil(len(images) / settings["batch"])
+    of_round = int((read_history(folder)["round"] == stage.round).sum())  # epochs of this round that are done
+    begin = steps * (settings["epochs"] * (stage.round - 1) + of_round)
     stream = augment.batches(
         images,
-        truth,
+        targets,
         batch=settings["batch"],
         seed=settings["seed"],
-        first_pass=first_pass,
-        passes=end,
+        first_epoch=stage.first,
+        epochs=stage.end,
         augmentation=settings["augmentation"],
         balanced=labels if settings["imbalance"] == "resample" else None,
     )
-    steps = math.ceil(len(images) / settings["batch"])
     model.fit(
-        stream.map(shown_at(side)),
-        initial_epoch=first_pass,
-        epochs=end,
+        stream.map(resized(stage.side)),
+        initial_epoch=stage.first,
+        epochs=stage.end,
         steps_per_epoch=steps,
         class_weight=class_weights(labels) if settings["imbalance"] == "weight" else None,
         shuffle=False,  # the stream is shuffled already
-        validation_data=_evaluation_batches(*validation, side),
+        validation_data=validation_batches(*validation, stage.side),
         verbose=0,
         callbacks=[
-            *([keras.callbacks.SwapEMAWeights()] if settings["ema"] else []),  # validation sees the averaged weights
-            Clock(number),
+            *([keras.callbacks.SwapEMAWeights()] if settings["ema"] else []),  # validate the averaged weights
+            Clock(stage.round),
             ReseedDropout(),
-            keras.callbacks.CSVLogger(folder / "history.csv", append=first_pass > 0),
+            keras.callbacks.CSVLogger(folder / "history.csv", append=stage.first > 0),
             keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
-            Progress(steps * end, steps * first_pass, label=settings["preset"]),
+            ShowProgress(bar, begin),
             KeepBest(folder),
-            StopEarly(folder, settings["patience"], number),
-            KeepState(folder),  # last: what is on disk after a pass belongs to that pass
+            StopEarly(folder, settings["patience"], stage.round),
+            KeepState(folder),  # last: all files on disk belong to the same epoch
         ],
     )
 
 
-def _evaluation_batches(images, labels, side=None):
-    """Pictures in their order as float32 grey levels; large batches, since nothing is kept for a backward pass.
+def validation_batches(images, labels, side=None):
+    """Stream validation images in their order, as float32 grey levels in large batches.
 
-    Networks without batch norm judge pictures of another size than they learn from badly: `side` shrinks them alike.
+    Networks without batch norm score images of another size than they train on badly: `side` shrinks these, too.
     """
-    several = tf.distribute.get_strategy().num_replicas_in_sync  # Keras fails unless each of them gets as many pictures
-    count, size = len(images) // several * several, max(256 // several * several, several)
-    truth = np.eye(len(CLASSES), dtype=np.float32)[np.asarray(labels[:count])]
-    stream = tf.data.Dataset.from_tensor_slices((np.asarray(images[:count]), truth)).batch(size)
-    shown = shown_at(side)
-    return stream.map(lambda pictures, truth: shown(tf.cast(pictures, tf.float32), truth)).prefetch(2)
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync  # Keras fails unless all get equally many images
+    count, size = len(images) // replicas * replicas, max(256 // replicas * replicas, replicas)
+    targets = np.eye(len(CLASSES), dtype=np.float32)[np.asarray(labels[:count])]
+    stream = tf.data.Dataset.from_tensor_slices((np.asarray(images[:count]), targets)).batch(size)
+    resize = resized(side)
+    return stream.map(lambda images, targets: resize(tf.cast(images, tf.float32), targets)).prefetch(2)
+
+
+def resized(side):
+    """Return the last step of a stream of images and targets: images shrunk to `side` pixels; None: as they are."""
+
+    def resize(images, targets):
+        return tf.image.resize(images, (side, side), method="area") if side else images, targets
+
+    return resize
 
 
 def _array(variable):
-    """A Keras variable as a NumPy array, also where several devices hold copies of it."""
+    """Return a Keras variable as a NumPy array, also where several devices hold copies of it."""
     return tf.convert_to_tensor(variable.value).numpy()
-
-
-def shown_at(side):
-    """The last step of a stream of pictures and targets: the pictures shrunk to `side` pixels; None: as they are."""
-
-    def step(pictures, truth):
-        return tf.image.resize(pictures, (side, side), method="area") if side else pictures, truth
-
-    return step
-
-
-def class_weights(labels):
-    """Weights that give every class the same say in the loss; over the pictures their mean is 1."""
-    counts = np.bincount(labels, minlength=len(CLASSES))
-    present = np.count_nonzero(counts)
-    return {c: len(labels) / (present * n) if n else 0.0 for c, n in enumerate(counts)}
 
 
 # -- callbacks, each with one duty -------------------------------------------------------------------------------------
 
 
 class Clock(keras.callbacks.Callback):
-    """Adds each pass's seconds, by the clock and of all cores together, and the number of its round, to the log."""
+    """Log each epoch's seconds, by the clock and of all cores together, and the number of its round."""
 
     def __init__(self, number):
         super().__init__()
@@ -296,7 +323,7 @@ class Clock(keras.callbacks.Callback):
 
 
 class ReseedDropout(keras.callbacks.Callback):
-    """Gives the dropout layers' counters a place of their own in every pass.
+    """Set the dropout layers' random counters from the number of the epoch.
 
     Keras does not store these counters with the weights: without this a resumed training would drop other units.
     """
@@ -309,38 +336,40 @@ class ReseedDropout(keras.callbacks.Callback):
                     variable.assign(np.array([first, 1_000_000 * epoch], dtype=variable.dtype))
 
 
-class Progress(keras.callbacks.Callback):
-    """One bar for the whole training, with the time that is left and the last validation accuracy."""
+class ShowProgress(keras.callbacks.Callback):
+    """Advance the bar of the whole training; `begin` is the step, of all rounds, that this stage starts from."""
 
-    def __init__(self, total, done, label):
+    def __init__(self, bar, begin):
         super().__init__()
-        self.bar = tqdm(total=total, initial=done, desc=f"train {label}", unit="step", mininterval=2.0)
+        self.bar, self.begin = bar, begin
+
+    def on_train_begin(self, logs=None):
+        skipped = self.begin - self.bar.n  # trained earlier, or left out by early stopping: not part of the speed
+        self.bar.initial += skipped
+        self.bar.update(skipped)
 
     def on_train_batch_end(self, batch, logs=None):
         self.bar.update()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.bar.set_postfix({"pass": epoch + 1, "val": f"{logs['val_accuracy']:.3f}"})
-
-    def on_train_end(self, logs=None):
-        self.bar.close()
+        self.bar.set_postfix({"epoch": epoch + 1, "val": f"{logs['val_accuracy']:.3f}"})
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Keeps the weights of the pass with the highest validation accuracy (the first of equals)."""
+    """Keep the weights of the epoch with the best validation accuracy (the first of equals)."""
 
     def __init__(self, folder):
         super().__init__()
         self.folder = folder
 
     def on_epoch_end(self, epoch, logs=None):
-        if best_pass(read_history(self.folder)) == epoch:
+        if best_epoch(read_history(self.folder)) == epoch:
             with averaged(self.model):
                 save_weights(self.model, self.folder / "best.weights.h5")
 
 
 class StopEarly(keras.callbacks.Callback):
-    """Ends the round when `patience` passes in a row brought no better validation accuracy."""
+    """End the round after `patience` epochs in a row without a better validation accuracy."""
 
     def __init__(self, folder, patience, number):
         super().__init__()
@@ -352,7 +381,7 @@ class StopEarly(keras.callbacks.Callback):
 
 
 class KeepState(keras.callbacks.Callback):
-    """Keeps all that the next pass depends on in one file, so that a kill can never leave two that disagree."""
+    """Keep all that the next epoch depends on in one file, so that a kill never leaves two that disagree."""
 
     def __init__(self, folder):
         super().__init__()
@@ -364,7 +393,7 @@ class KeepState(keras.callbacks.Callback):
 
 @contextlib.contextmanager
 def averaged(model):
-    """Within it the model has its exponential moving average's weights, where its optimiser keeps one."""
+    """Give the model the exponential moving average of its weights for a while, if its optimizer keeps one."""
     if not model.optimizer.use_ema:
         yield
         return
@@ -378,62 +407,69 @@ def averaged(model):
 
 
 def save_weights(model, path):
-    """Weights and optimiser to a file that is there whole or not at all."""
+    """Save weights and optimizer; the file is written whole or not at all."""
     half = path.with_name("half-" + path.name)
     model.save_weights(half)
     os.replace(half, path)
 
 
-# -- the history on disk is the only state of early stopping -----------------------------------------------------------
+# -- early stopping reads the history on disk, so it survives a kill ---------------------------------------------------
 
 
 def read_history(folder):
-    """The finished passes as a DataFrame (empty before the first)."""
-    import pandas as pd
-
+    """Return the finished epochs as a DataFrame (empty before the first)."""
     path = Path(folder) / "history.csv"
     return pd.read_csv(path) if path.exists() else pd.DataFrame({"val_accuracy": [], "round": []})
 
 
-def best_pass(history):
-    """Index of the pass with the highest validation accuracy, the first of equals; None before the first."""
+def best_epoch(history):
+    """Return the index of the epoch with the best validation accuracy, the first of equals; None before the first."""
     return int(history["val_accuracy"].to_numpy().argmax()) if len(history) else None
 
 
 def patience_over(history, patience):
-    """Have `patience` passes gone by since the best one?  (Never, where patience is None.)"""
-    return patience is not None and len(history) > 0 and len(history) - 1 - best_pass(history) >= patience
+    """Return whether `patience` epochs have passed since the best one (never, where patience is None)."""
+    return patience is not None and len(history) > 0 and len(history) - 1 - best_epoch(history) >= patience
 
 
 # -- precision ---------------------------------------------------------------------------------------------------------
 
 
-class precision:
-    """Within it Keras builds and trains in the run's precision; afterwards in the one from before.
+@contextlib.contextmanager
+def precision(settings):
+    """Build and train in the run's precision; yields the name of the Keras policy."""
+    chosen = settings["precision"]
+    policy = best_precision(settings) if chosen == "auto" else chosen
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        yield policy
+    finally:
+        keras.mixed_precision.set_global_policy(before)
 
-    `auto` is mixed bfloat16 for networks with convolutions on processors that multiply it in hardware, where it was
-    measured to be faster (`bench/`), and float32 elsewhere.
+
+def best_precision(settings):
+    """Return mixed_bfloat16 for a network with convolutions where hardware multiplies bfloat16, else float32.
+
+    Without such hardware bfloat16 is 15–40 times slower; a DNN gains nothing (`python -m bench.training`).
     """
-
-    def __init__(self, settings):
-        fast = settings["model"].startswith("cnn") and has_bfloat16()
-        choice = "mixed_bfloat16" if fast else "float32"
-        self.policy = choice if settings["precision"] == "auto" else settings["precision"]
-
-    def __enter__(self):
-        self.before = keras.mixed_precision.global_policy()
-        keras.mixed_precision.set_global_policy(self.policy)
-        return self.policy
-
-    def __exit__(self, *error):
-        keras.mixed_precision.set_global_policy(self.before)
+    network = models.build(settings["model"], **settings["model_settings"])
+    convolutions = any(isinstance(layer, keras.layers.Conv2D) for layer in network.layers)
+    return "mixed_bfloat16" if convolutions and has_bfloat16() else "float32"
 
 
 def has_bfloat16():
-    """Does this processor multiply bfloat16 in hardware (Intel AMX or AVX-512 BF16, Arm BF16)?"""
+    """Return whether the device that trains multiplies bfloat16 in hardware.
+
+    GPUs do from compute capability 8.0 on, processors with Intel AMX, AVX-512 BF16 or Arm BF16.
+    """
+    if on_gpu():
+        gpus = tf.config.list_physical_devices("GPU")
+        found = [tf.config.experimental.get_device_details(gpu).get("compute_capability") for gpu in gpus]
+        return all(capability is not None and capability >= (8, 0) for capability in found)
     try:
         words = Path("/proc/cpuinfo").read_text().split()
-    except OSError:  # not Linux: play it safe
+    except OSError:  # not Linux
         return False
     return bool({"amx_bf16", "avx512_bf16", "bf16"} & set(words))
 
@@ -442,40 +478,44 @@ def has_bfloat16():
 
 
 def finish(model, settings, dataset, folder, policy, used):
-    """Predicts, scores and writes everything a reader of the run needs; run.json last, since it says "finished"."""
+    """Predict, score and write the results of a run; run.json comes last, since it means "finished"."""
     logits, scores = score(model, dataset, ["val"], settings["tta"])
-    final_logits, final_scores = score_once(model, dataset, settings["tta"])
-    np.savez(folder / "predictions.npz", **logits, **final_logits)
+    test_logits, test_scores = score_once(model, dataset, settings["tta"])
+    np.savez(folder / "predictions.npz", **logits, **test_logits)
     keras.Model(model.inputs, model.outputs, name=model.name).save(folder / "model.keras")  # without Adam's state
     history = read_history(folder)
-    record = {
-        "settings": settings,
-        "data": {"name": dataset.name, "fingerprint": dataset.fingerprint, "training_pictures": used},
-        "passes": len(history),
-        "best_pass": best_pass(history) + 1,
+    facts = {
+        "epochs": len(history),
+        "best_epoch": best_epoch(history) + 1,
         "seconds": round(float(history["seconds"].sum()), 1),
-        "parameters": model.count_params(),
         "trainable_parameters": models.trainable_parameters(model),
         "flops": models.flops(model),
         "layers": models.describe(model),
-        "precision": policy,
-        "processor": processor(),
-        "versions": {
-            "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "numpy": np.__version__,
-        },
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "scores": scores | final_scores,
     }
-    (folder / "run.json").write_text(json.dumps(record, indent=1))
+    write_record(folder, model, settings, dataset, policy, used, scores | test_scores, **facts)
     for leftover in ("state.weights.h5", "best.weights.h5"):
         (folder / leftover).unlink(missing_ok=True)
 
 
+def write_record(folder, model, settings, dataset, policy, used, scores, **facts):
+    """Write run.json: settings, data, scores, where and with what it was trained, and further facts."""
+    versions = {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
+    record = {
+        "settings": settings,
+        "data": {"name": dataset.name, "fingerprint": dataset.fingerprint, "training_images": used},
+        "parameters": model.count_params(),
+        **facts,
+        "precision": policy,
+        "processor": processor(),
+        "versions": {"python": platform.python_version(), **versions},
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "scores": scores,
+    }
+    (folder / "run.json").write_text(json.dumps(record, indent=1))
+
+
 def score_once(model, dataset, tta="none"):
-    """The only place where a model meets the test splits: once, after all choices are made.
+    """Score the test sets: the only place where a model meets them, once, after all choices are made.
 
     Returns:
         as `score`.
@@ -484,7 +524,7 @@ def score_once(model, dataset, tta="none"):
 
 
 def score(model, dataset, splits, tta="none"):
-    """Predicts splits, plainly and, where asked for, with test-time augmentation (named `<split>+tta`).
+    """Predict splits, plainly and, where asked for, with test-time augmentation (named `<split>+tta`).
 
     Returns:
         (logits, scores): a dict of name -> (n, 7) float32, and a dict of name -> what run.json keeps of it. Splits
@@ -501,8 +541,13 @@ def score(model, dataset, splits, tta="none"):
     return logits, scores
 
 
+def _score(labels, logits):
+    estimate = metrics.accuracy(labels, logits)  # the largest logit is the largest probability
+    return estimate._asdict() | {"macro_f1": metrics.macro_f1(labels, logits)}
+
+
 def predict(model, images):
-    """Logits (n, 7) float32 of pictures (n, 48, 48, 1)."""
+    """Return logits (n, 7) float32 of images (n, 48, 48, 1)."""
     return _up_to_logits(model).predict(np.asarray(images), batch_size=256, verbose=0)
 
 
@@ -513,31 +558,26 @@ def _up_to_logits(model):
 
 
 def predict_views(model, images, tta, reach=3):
-    """Test-time augmentation: the mean probability of a picture's views, as its logarithm.
+    """Test-time augmentation: return the log of the mean probabilities over an image's views.
 
     Args:
-        images: (n, 48, 48, 1). tta: `flip` (2 views) or `flip+shift` (10: also moved by `reach` pixels each way).
+        images: (n, 48, 48, 1). tta: `flip` (2 views) or `flip+shift` (10: also shifted by `reach` pixels each way).
 
     Returns:
         (n, 7) float32 log-probabilities.
     """
     images = np.asarray(images)
-    moves = [(0, 0)] if tta == "flip" else [(0, 0), (-reach, 0), (reach, 0), (0, -reach), (0, reach)]
-    framed = np.pad(images, [(0, 0), (reach, reach), (reach, reach), (0, 0)], mode="edge")
+    shifts = [(0, 0)] if tta == "flip" else [(0, 0), (-reach, 0), (reach, 0), (0, -reach), (0, reach)]
+    padded = np.pad(images, [(0, 0), (reach, reach), (reach, reach), (0, 0)], mode="edge")
     side = images.shape[1]
-    upright = [framed[:, reach + y :, reach + x :][:, :side, :side] for y, x in moves]
+    upright = [padded[:, reach + y :, reach + x :][:, :side, :side] for y, x in shifts]
     views = upright + [view[:, :, ::-1] for view in upright]
     logits = predict(model, np.concatenate(views)).reshape(len(views), len(images), len(CLASSES))
     return np.log(softmax(logits, axis=2).mean(axis=0))
 
 
-def _score(labels, logits):
-    estimate = metrics.accuracy(labels, logits)  # the largest logit is the largest probability
-    return estimate._asdict() | {"macro_f1": metrics.macro_f1(labels, logits)}
-
-
 def processor():
-    """The processor's name and how many cores this process may use."""
+    """Return the processor's name and how many cores this process may use."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

@@ -7,13 +7,13 @@ from fer_utils import augment
 ALL = {"shift": 0.1, "rotation": 20, "zoom": 0.1, "shear": 5, "crop": 0.2, "flip": True, "noise": 0.05, "cutout": 8}
 
 
-def pictures(count=6):
+def faces(count=6):
     return tf.constant(np.random.default_rng(0).uniform(0, 255, (count, 48, 48, 1)), tf.float32)
 
 
 @pytest.mark.parametrize("name", augment.SETTINGS)
-def test_each_setting_changes_pictures_and_keeps_their_range(name):
-    images = pictures()
+def test_each_setting_changes_images_and_keeps_their_range(name):
+    images = faces()
     changed = augment.augment(images, [1, 2], **{name: ALL[name]})
     assert changed.shape == images.shape
     assert not np.allclose(changed, images)
@@ -23,12 +23,12 @@ def test_each_setting_changes_pictures_and_keeps_their_range(name):
 
 
 def test_nothing_asked_nothing_done():
-    np.testing.assert_array_equal(augment.augment(pictures(), [1, 2]), pictures())
-    np.testing.assert_allclose(augment.warp(pictures(), [1, 2]), pictures(), atol=1e-3)
+    np.testing.assert_array_equal(augment.augment(faces(), [1, 2]), faces())
+    np.testing.assert_allclose(augment.warp(faces(), [1, 2]), faces(), atol=1e-3)
 
 
 def test_flip_mirrors_about_the_middle():
-    images = pictures(40)
+    images = faces(40)
     flipped = augment.warp(images, [0, 0], flip=True).numpy()
     mirrored = [np.allclose(new, old[:, ::-1], atol=1e-3) for new, old in zip(flipped, images.numpy(), strict=True)]
     kept = [np.allclose(new, old, atol=1e-3) for new, old in zip(flipped, images.numpy(), strict=True)]
@@ -46,28 +46,28 @@ def test_rotation_keeps_the_middle_and_moves_the_rim():
 
 
 def test_cutout_blanks_a_square_of_the_asked_size():
-    images = pictures(50)
+    images = faces(50)
     changed = (augment.cutout(images, [0, 0], 8).numpy() != images.numpy()).sum(axis=(1, 2, 3))
     assert changed.max() <= 81 and 16 <= np.median(changed) <= 64
 
 
 def test_an_unknown_setting_names_the_known_ones():
     with pytest.raises(ValueError, match="unknown brightness; there are: shift, rotation"):
-        augment.augment(pictures(), [0, 0], brightness=0.1)
+        augment.augment(faces(), [0, 0], brightness=0.1)
 
 
-def test_the_stream_shows_every_picture_once_a_pass_in_a_new_order():
+def test_the_stream_shows_every_image_once_an_epoch_in_a_new_order():
     images, labels = np.zeros((25, 48, 48, 1), "uint8"), np.arange(25)
-    seen = [batch.numpy() for _, batch in augment.batches(images, labels, 10, seed=0, passes=2)]
+    seen = [batch.numpy() for _, batch in augment.batches(images, labels, 10, seed=0, epochs=2)]
     assert [len(batch) for batch in seen] == [10, 10, 5, 10, 10, 5]
     first, second = np.concatenate(seen[:3]), np.concatenate(seen[3:])
     assert sorted(first) == sorted(second) == list(range(25))
     assert list(first) != list(second) and list(first) != list(range(25))
 
 
-def test_balanced_passes_show_every_class_equally_often():
+def test_balanced_epochs_show_every_class_equally_often():
     images, labels = np.zeros((700, 48, 48, 1), "uint8"), np.repeat([0, 1, 2], [500, 190, 10])
-    seen = [batch.numpy() for _, batch in augment.batches(images, labels, 100, seed=0, passes=6, balanced=labels)]
+    seen = [batch.numpy() for _, batch in augment.batches(images, labels, 100, seed=0, epochs=6, balanced=labels)]
     assert sum(map(len, seen)) == 6 * 700
     shares = np.bincount(np.concatenate(seen)) / 4200
     np.testing.assert_allclose(shares, 1 / 3, atol=0.03)
@@ -75,8 +75,8 @@ def test_balanced_passes_show_every_class_equally_often():
 
 def test_a_stream_that_begins_later_equals_the_rest_of_the_whole_one():
     images, labels = np.random.default_rng(0).integers(0, 256, (25, 48, 48, 1), "uint8"), np.arange(25)
-    whole = list(augment.batches(images, labels, 10, seed=3, passes=3, augmentation=ALL))
-    late = list(augment.batches(images, labels, 10, seed=3, first_pass=2, passes=3, augmentation=ALL))
+    whole = list(augment.batches(images, labels, 10, seed=3, epochs=3, augmentation=ALL))
+    late = list(augment.batches(images, labels, 10, seed=3, first_epoch=2, epochs=3, augmentation=ALL))
     assert len(late) == 3
     for (expected, expected_labels), (got, got_labels) in zip(whole[6:], late, strict=True):
         np.testing.assert_array_equal(got, expected)

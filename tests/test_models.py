@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fer_utils import models
+from fer_utils import layers, models, training
 
 # builder, all parameters, trainable parameters, million floating-point operations of a forward pass
 COUNTS = [
@@ -61,7 +61,7 @@ def test_a_dnn_cannot_match_a_count_below_its_first_layer():
         models.matched_widths(1_000)
 
 
-# what the network itself sees of grey levels 0, 51 and 255
+# what the network's layers get for grey levels 0, 51 and 255
 NORMALISED = [
     ("none", [0, 51, 255]),
     ("scale", [0, 0.2, 1]),
@@ -78,9 +78,9 @@ def test_normalisation(word, expected):
     np.testing.assert_allclose(model(images)[0, 0, :3, 0], expected, atol=1e-6)
 
 
-def test_normalisation_by_picture():
+def test_normalisation_by_image():
     inputs = keras.Input((48, 48, 1))
-    model = keras.Model(inputs, models.normalise(inputs, "picture"))
+    model = keras.Model(inputs, models.normalise(inputs, "image"))
     images = np.random.default_rng(0).normal([[[[60]]], [[[200]]]], 30, (2, 48, 48, 1)).astype("float32")
     seen = np.asarray(model(images))
     np.testing.assert_allclose(seen.mean(axis=(1, 2, 3)), 0, atol=1e-4)
@@ -112,7 +112,7 @@ def test_the_gradients_of_small_maps_are_those_of_the_convolution(size, side):
         return tape.gradient(loss, [x, kernel])
 
     usual = gradients(lambda x, kernel: tf.nn.conv2d(x, kernel, 1, "SAME"))
-    for ours, expected in zip(gradients(models.convolve), usual, strict=True):
+    for ours, expected in zip(gradients(layers.convolve), usual, strict=True):
         scale = np.abs(expected).astype("float32").max()
         np.testing.assert_allclose(
             ours.numpy().astype("float32"), expected.numpy().astype("float32"), atol=0.02 * scale
@@ -121,14 +121,14 @@ def test_the_gradients_of_small_maps_are_those_of_the_convolution(size, side):
 
 def test_kernels_are_standardised_so_that_signals_keep_their_size():
     images = np.random.default_rng(0).normal(size=(32, 12, 12, 16)).astype("float32")
-    layer = models.StandardisedConv2D(64, 3, padding="same", activation="relu")
+    layer = layers.StandardisedConv2D(64, 3, padding="same", activation="relu")
     before = keras.ops.convert_to_numpy(layer(images))
     layer.kernel.assign(5 * layer.kernel + 3)  # neither scale nor mean of the kernel matters
     np.testing.assert_allclose(layer(images), before, atol=1e-2)
     assert before[:, 1:-1, 1:-1].std() == pytest.approx(1, abs=0.15)
 
 
-def test_the_net_without_norm_takes_pictures_of_any_size_and_is_stored_whole(tmp_path):
+def test_the_net_without_norm_takes_images_of_any_size_and_is_stored_whole(tmp_path):
     model = models.build("cnn_fast", widths=(4, 8), side=None)
     small, large = np.zeros((2, 24, 24, 1), "float32"), np.zeros((2, 48, 48, 1), "float32")
     assert model(small).shape == model(large).shape == (2, 7)
@@ -147,7 +147,7 @@ def test_batch_norm_is_that_of_keras(policy):
     x = tf.cast(random.normal(3, 2, (8, 6, 6, 16)), "bfloat16" if policy == "mixed_bfloat16" else "float32")
     upstream = tf.cast(random.normal(size=x.shape), x.dtype)
     seen = []
-    for kind in (keras.layers.BatchNormalization, models.BatchNormalization):
+    for kind in (keras.layers.BatchNormalization, layers.BatchNormalization):
         layer = kind(momentum=0.9, dtype=policy)
         layer.build(x.shape)
         layer.gamma.assign(np.linspace(0.5, 2, 16))
@@ -164,10 +164,73 @@ def test_batch_norm_is_that_of_keras(policy):
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_small_maps_are_explained_outside_of_a_training_too(policy):
-    layer = models.Conv2D(4, 3, padding="same", dtype=policy)
+    layer = layers.Conv2D(4, 3, padding="same", dtype=policy)
     x = tf.ones([2, 6, 6, 3], "bfloat16" if policy == "mixed_bfloat16" else "float32")
     layer(x)
     with tf.GradientTape() as tape:
         tape.watch(x)
         y = layer.convolution_op(x, layer.kernel)  # the kernel as a variable, which nothing has cast
     assert tape.gradient(y, x).shape == x.shape
+
+
+@pytest.mark.parametrize("settings", [{}, {"scale": False}, {"center": False}, {"scale": False, "center": False}])
+@pytest.mark.parametrize("trainable", [True, False])
+def test_batch_norm_without_scale_or_frozen_is_that_of_keras_too(settings, trainable):
+    x = tf.constant(np.random.default_rng(0).normal(3, 2, (8, 6, 6, 16)), tf.float32)
+    seen = []
+    for kind in (keras.layers.BatchNormalization, layers.BatchNormalization):
+        layer = kind(momentum=0.9, **settings)
+        layer.build(x.shape)
+        layer.trainable = trainable
+        seen.append([layer(x, training=True), layer.moving_mean.value, layer.moving_variance.value])
+    for usual, ours in zip(*seen, strict=True):
+        np.testing.assert_allclose(ours, usual, atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{"strides": 2}, {"dilation_rate": 2}, {"groups": 3}, {"padding": "valid"}])
+def test_convolutions_of_other_kinds_are_those_of_keras(settings):
+    x = np.random.default_rng(0).normal(size=(2, 6, 6, 3)).astype("float32")
+    usual, ours = (kind(6, 3, **{"padding": "same"} | settings) for kind in (keras.layers.Conv2D, layers.Conv2D))
+    usual.build(x.shape), ours.build(x.shape)
+    ours.set_weights(usual.get_weights())
+    np.testing.assert_allclose(ours(x), usual(x), atol=1e-5)
+
+
+# network, does it have convolutions, does the device multiply bfloat16 -> the policy of precision="auto"
+POLICIES = [
+    ("cnn_small", {}, True, "mixed_bfloat16"),
+    ("cnn_small", {}, False, "float32"),
+    ("dnn", {"widths": [4]}, True, "float32"),
+]
+
+
+@pytest.mark.parametrize(("model", "settings", "in_hardware", "expected"), POLICIES)
+def test_the_precision_follows_network_and_device(model, settings, in_hardware, expected, monkeypatch):
+    monkeypatch.setattr(training, "has_bfloat16", lambda: in_hardware)
+    run = {"model": model, "model_settings": settings, "precision": "auto"}
+    before = keras.mixed_precision.global_policy().name
+    with training.precision(run) as policy:
+        assert policy == expected == keras.mixed_precision.global_policy().name
+    with training.precision(run | {"precision": "float32"}) as policy:
+        assert policy == "float32"
+    assert keras.mixed_precision.global_policy().name == before
+
+
+# compute capabilities of the GPUs -> bfloat16 in hardware
+GPUS = [([(9, 0)], True), ([(8, 0), (8, 6)], True), ([(7, 5)], False), ([(9, 0), (7, 0)], False), ([None], False)]
+
+
+@pytest.mark.parametrize(("capabilities", "expected"), GPUS)
+def test_on_a_gpu_the_processor_does_not_decide(capabilities, expected, monkeypatch):
+    monkeypatch.setattr(training, "on_gpu", lambda: True)
+    monkeypatch.setattr(training.Path, "read_text", lambda path: pytest.fail("the processor was asked"))
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: list(range(len(capabilities))))
+    details = [{} if capability is None else {"compute_capability": capability} for capability in capabilities]
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", details.__getitem__)
+    assert training.has_bfloat16() is expected
+
+
+def test_on_a_gpu_small_maps_are_convolved_as_usual(monkeypatch):
+    monkeypatch.setattr(layers, "on_gpu", lambda: True)
+    monkeypatch.setattr(layers, "_convolve_small", lambda x, kernel: pytest.fail("the CPU's way"))
+    assert layers.convolve(tf.ones([1, 6, 6, 3], tf.bfloat16), tf.ones([3, 3, 3, 4], tf.bfloat16)).shape == (1, 6, 6, 4)

@@ -8,7 +8,7 @@ import numpy as np
 import pydantic
 import pytest
 
-from fer_utils import data, models, pretrained, runs
+from fer_utils import data, pretrained, runs
 
 ALL = 6_000_000  # bytes that all weights may have together …
 TINY = 102_709, 0.5e6  # … and parameters and bytes of the student
@@ -25,17 +25,18 @@ def exported(on_few_faces, store, tmp_path, monkeypatch):
 
 
 def test_exported_weights_are_a_run_that_needs_no_training(exported, monkeypatch):
-    again = runs.Run(preset="pretrained:mini", profile="quick").fit()
-    np.testing.assert_allclose(again.probs("public"), exported.probs("public"), atol=0.01)  # half precision
-    assert again.info["settings"]["code"] == pretrained.card("mini")["settings"]["code"]
-    assert again.info["data"]["training_pictures"] == 0
+    again, dataset = runs.Run(preset="pretrained:mini", profile="quick").fit(), data.load()
+    half_precision = {"atol": 0.01}
+    np.testing.assert_allclose(again.probs(dataset, "public"), exported.probs(dataset, "public"), **half_precision)
+    assert again.info["settings"]["depends"] == pretrained.card("mini")["settings"]["depends"]
+    assert again.info["data"]["training_images"] == 0
     assert again.history["loss"].tolist() == exported.history["loss"].tolist()
     assert again.model().input_shape == (None, 48, 48, 1)
     assert again.folder.name.startswith("pretrained-mini-quick-s0-")
 
 
 def test_the_network_is_loaded_without_data(exported):
-    loaded = models.load_pretrained("mini")
+    loaded = pretrained.load("mini")
     for ours, theirs in zip(loaded.get_weights(), exported.model().get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=1e-4)
     normalise, original = loaded.get_layer("normalise"), exported.model().get_layer("normalise")
@@ -57,8 +58,8 @@ def test_what_is_not_there_or_cannot_be_is_said(exported, given, words):
 @pytest.mark.parametrize("name", pretrained.names())
 def test_a_card_tells_where_weights_come_from(name):
     known = pretrained.card(name)
-    assert {"fingerprint", "name", "training_pictures"} <= set(known["data"])
-    assert known["terms"] and known["seconds"] > 0 and known["passes"] == len(known["history"].split()) - 1
+    assert {"fingerprint", "name", "training_images"} <= set(known["data"])
+    assert known["terms"] and known["seconds"] > 0 and known["epochs"] == len(known["history"].split()) - 1
     assert known["scores"]["public"]["low"] < known["scores"]["public"]["value"] < known["scores"]["public"]["high"]
     assert sum(np.size(w) for w in pretrained.arrays(name)) == known["parameters"]
 
@@ -78,7 +79,7 @@ def test_the_card_says_what_the_weights_reach(name, monkeypatch, store):
     monkeypatch.setenv("FER_DATA", str(Path(folder) / "fer2013-train-public.csv.xz"))
     run = runs.Run(preset=f"pretrained:{name}").fit()
     if data.fingerprint() != pretrained.card(name)["data"]["fingerprint"]:
-        pytest.skip("other pictures than the weights were trained on")
+        pytest.skip("other images than the weights were trained on")
     said, seen = (info["scores"]["public"] for info in (pretrained.card(name), run.info))
     assert seen["n"] == said["n"] and seen["value"] == pytest.approx(said["value"], abs=0.003)  # half precision
     assert json.loads((run.folder / "run.json").read_text())["settings"]["preset"] == f"pretrained:{name}"

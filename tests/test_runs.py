@@ -17,13 +17,13 @@ from fer_utils import data, metrics, runs
 FIT = """
 import sys
 from fer_utils import runs
-print(runs.Run(preset="{preset}", profile="smoke", passes={passes}, batch=30).fit().folder.name)
+print(runs.Run(preset="{preset}", profile="smoke", epochs={epochs}, batch=30).fit().folder.name)
 """
 
 
-def fit_elsewhere(preset="small", passes=1):
+def fit_elsewhere(preset="small", epochs=1):
     """Another process that fits one run."""
-    code = FIT.format(preset=preset, passes=passes)
+    code = FIT.format(preset=preset, epochs=epochs)
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -37,44 +37,44 @@ def weights(run):
 
 @pytest.fixture(scope="module")
 def trained(few_faces, tmp_path_factory):
-    """One finished run of two passes, with its store."""
+    """One finished run of two epochs, with its store."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FER_DATA", str(few_faces))
         patch.setenv("FER_RUNS", str(tmp_path_factory.mktemp("runs")))
-        yield runs.Run(preset="small", profile="smoke", passes=2).fit()
+        yield runs.Run(preset="small", profile="smoke", epochs=2).fit()
 
 
 def test_a_finished_run_is_complete(trained):
     assert sorted(p.name for p in trained.folder.iterdir()) == [
         "history.csv", "model.keras", "predictions.npz", "run.json", "tensorboard",
     ]  # fmt: skip
-    assert trained.folder.name.startswith("small-smoke-passes=2-s0-")
-    assert trained.history["pass"].tolist() == [1, 2]
+    assert trained.folder.name.startswith("small-smoke-epochs=2-s0-")
+    assert trained.history["epoch"].tolist() == [1, 2]
     assert trained.info["settings"]["model"] == "cnn_small"
     assert trained.info["parameters"] == 171_527
-    assert trained.info["data"]["training_pictures"] == 210
+    assert trained.info["data"]["training_images"] == 210
 
 
 def test_stored_logits_are_those_of_the_stored_model(trained, on_few_faces):
     dataset = data.load()
     for split in ("val", "public", "private"):
         images, labels = dataset.part(split)
-        np.testing.assert_allclose(trained.model().predict(images, verbose=0), trained.probs(split), atol=2e-2)
+        np.testing.assert_allclose(trained.model().predict(images, verbose=0), trained.probs(dataset, split), atol=2e-2)
         score = trained.info["scores"][split]
-        assert score["value"] == metrics.accuracy(labels, trained.probs(split)).value
+        assert score["value"] == metrics.accuracy(labels, trained.probs(dataset, split)).value
         assert (score["n"], score["low"] < score["value"] < score["high"]) == (len(labels), True)
 
 
-def test_whoever_asks_is_told_which_runs_were_used(trained, tmp_path, monkeypatch):
+def test_runs_that_are_used_are_cited(trained, tmp_path, monkeypatch):
     monkeypatch.setenv("FER_CITED", str(tmp_path / "cited"))
-    runs.Run(preset="small", profile="smoke", passes=2).fit()
+    runs.Run(preset="small", profile="smoke", epochs=2).fit()
     (record,) = map(json.loads, (tmp_path / "cited").read_text().splitlines())
-    assert record["name"] == trained.folder.name and record["changed"] == {"passes": 2}
+    assert record["name"] == trained.folder.name and record["changed"] == {"epochs": 2}
     assert record["scores"] == trained.info["scores"] and "layers" not in record
 
 
 def test_the_second_fit_loads_and_imports_no_tensorflow(trained):
-    code = FIT.format(preset="small", passes=2).replace(", batch=30", "")
+    code = FIT.format(preset="small", epochs=2).replace(", batch=30", "")
     code += "import sys; assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -83,16 +83,16 @@ def test_the_second_fit_loads_and_imports_no_tensorflow(trained):
 
 # one setting changed -> another run
 CHANGES = [{"seed": 1}, {"learning_rate": 1e-4}, {"augmentation": {}}, {"limit": 50}, {"model_settings": {"width": 8}},
-           {"data": "another"}, {"code": "another"}, {"precision": "float32"}, {"votes": 0.5}]  # fmt: skip
+           {"data": "another"}, {"depends": ["another"]}, {"precision": "float32"}, {"votes": 0.5}]  # fmt: skip
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
 def test_every_setting_makes_another_run(change, on_few_faces, store):
     same, other = runs.Run(preset="small"), runs.Run(preset="small", **change)
-    assert same.name == runs.Run(preset="small", passes=None).name != other.name
+    assert same.name == runs.Run(preset="small", epochs=None).name != other.name
 
 
-def test_where_the_pictures_lie_does_not_make_another_run(few_faces, store, tmp_path):
+def test_where_the_images_lie_does_not_make_another_run(few_faces, store, tmp_path):
     copy = tmp_path / "copy.npz"
     copy.write_bytes(few_faces.read_bytes())
     assert runs.Run(source=str(few_faces)).name == runs.Run(source=str(copy)).name
@@ -102,8 +102,8 @@ def test_where_the_pictures_lie_does_not_make_another_run(few_faces, store, tmp_
 REFUSED = [
     ({"preset": "Z"}, "not one of: A, A-dnn"),
     ({"profile": "slow"}, "smoke, quick, full"),
-    ({"passes": 0}, "greater than 0"),
-    ({"passes": "many"}, "valid integer"),
+    ({"epochs": 0}, "greater than 0"),
+    ({"epochs": "many"}, "valid integer"),
     ({"pases": 3}, "pases"),
     ({"keep": "all"}, "best|last"),
 ]
@@ -116,8 +116,8 @@ def test_bad_settings_are_refused_before_anything_is_made(asked, words, on_few_f
     assert not store.exists()
 
 
-def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(on_few_faces, store, tmp_path, monkeypatch):
-    killed = fit_elsewhere("A", passes=2)
+def test_a_killed_training_resumes_and_ends_as_an_uninterrupted_one(on_few_faces, store, tmp_path, monkeypatch):
+    killed = fit_elsewhere("A", epochs=2)
     history = lambda: next(store.glob("A-*.partial/history.csv"), None)  # noqa: E731
     deadline = time.monotonic() + 120
     while not (history() and len(history().read_text().splitlines()) >= 2) and time.monotonic() < deadline:
@@ -125,12 +125,12 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(on_few_faces, store,
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     assert finished(store)[0].endswith(".partial"), "the process had ended before it could be killed"
-    resumed = runs.Run(preset="A", profile="smoke", passes=2, batch=30).fit()
+    resumed = runs.Run(preset="A", profile="smoke", epochs=2, batch=30).fit()
     assert finished(store) == [resumed.folder.name]
     assert not list(resumed.folder.glob("*.h5"))
     monkeypatch.setenv("FER_RUNS", str(tmp_path / "undisturbed"))
-    undisturbed = runs.Run(preset="A", profile="smoke", passes=2, batch=30).fit()
-    columns = ["pass", "loss", "accuracy", "val_loss", "val_accuracy"]
+    undisturbed = runs.Run(preset="A", profile="smoke", epochs=2, batch=30).fit()
+    columns = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
     pd.testing.assert_frame_equal(resumed.history[columns], undisturbed.history[columns])
     assert weights(resumed) == weights(undisturbed)
 
@@ -144,7 +144,8 @@ def test_two_processes_train_once(on_few_faces, store):
     assert sorted(trainings) == [False, True]
 
 
-def test_damage_names_the_folder_and_spares_the_others(trained, tmp_path):
+def test_damage_names_the_folder_and_spares_the_others(trained, tmp_path, on_few_faces):
+    dataset = data.load()
     damaged = tmp_path / "damaged"
     damaged.mkdir()
     (damaged / "run.json").write_text(json.dumps(trained.info)[:100])
@@ -153,32 +154,32 @@ def test_damage_names_the_folder_and_spares_the_others(trained, tmp_path):
     (damaged / "run.json").write_text(json.dumps(trained.info))
     (damaged / "predictions.npz").write_bytes(b"PK")
     with pytest.raises(runs.RunError, match="predictions.npz is damaged"):
-        runs.Finished(damaged).logits("public")
+        runs.Finished(damaged).logits(dataset, "public")
     with pytest.raises(runs.RunError, match="no predictions for 'train'"):
-        trained.logits("train")
+        trained.logits(dataset, "train")
 
 
-def test_a_full_disk_is_said_and_the_training_goes_on_later(on_few_faces, store, monkeypatch):
+def test_a_full_disk_is_reported_and_the_training_resumes_later(on_few_faces, store, monkeypatch):
     from fer_utils import training
 
     first = runs.Run(preset="small", profile="smoke", seed=1).fit()
     save = training.save_weights
 
-    def disk_full_after_one_pass(model, path):
+    def disk_full_after_one_epoch(model, path):
         if path.name.startswith("best") and len(training.read_history(path.parent)) > 1:
             raise OSError(errno.ENOSPC, "No space left on device")
         save(model, path)
 
-    run = runs.Run(preset="small", profile="smoke", passes=4)
-    monkeypatch.setattr(training, "save_weights", disk_full_after_one_pass)
-    monkeypatch.setattr(training, "best_pass", lambda history: len(history) - 1)  # every pass is written
+    run = runs.Run(preset="small", profile="smoke", epochs=4)
+    monkeypatch.setattr(training, "save_weights", disk_full_after_one_epoch)
+    monkeypatch.setattr(training, "best_epoch", lambda history: len(history) - 1)  # every epoch is written
     with pytest.raises(runs.RunError, match="small-smoke.*partial.*No space left on device.*run again"):
         run.fit()
     assert finished(store) == sorted([first.folder.name, f"{run.name}.partial"])
     monkeypatch.undo()
     monkeypatch.setenv("FER_RUNS", str(store))
     monkeypatch.setenv("FER_DATA", str(on_few_faces))
-    assert run.fit().history["pass"].tolist() == [1, 2, 3, 4]
+    assert run.fit().history["epoch"].tolist() == [1, 2, 3, 4]
 
 
 def test_a_deleted_folder_is_trained_again(on_few_faces, store):
@@ -192,32 +193,53 @@ def test_early_stopping_reads_only_the_history():
     from fer_utils import training
 
     history = pd.DataFrame({"val_accuracy": [0.3, 0.5, 0.4, 0.5]})
-    assert training.best_pass(history) == 1  # the first of equals
+    assert training.best_epoch(history) == 1  # the first of equals
     assert [training.patience_over(history, patience) for patience in (1, 2, 3, None)] == [True, True, False, False]
     assert not training.patience_over(history[:0], 1)
 
 
-def test_the_code_hash_ignores_docstrings_and_other_networks(monkeypatch):
-    before = runs.code_hash("cnn_small")
-    assert before != runs.code_hash("cnn_a")
-    read = runs.Path.read_text
-    for old, new, changes in [
-        ('"""A small CNN for many quick trainings', '"""Another text', False),
-        ("(50, 5), (80, 5)", "(50, 5), (90, 5)", False),
-        ("[width, 2 * width, 4 * width]", "[width, 2 * width, 5 * width]", True),
-        ("return layers.Rescaling(1 / 255", "return layers.Rescaling(1 / 256", True),
-    ]:
-        monkeypatch.setattr(runs.Path, "read_text", lambda path, o=old, n=new, **kw: read(path, **kw).replace(o, n))
-        assert (runs.code_hash("cnn_small") != before) is changes, old
+def test_the_identity_of_a_run_is_its_settings_its_data_and_a_version(monkeypatch, store):
+    """A literal name: neither Python's version nor a change of the code may change it, only what the test changes."""
+    settings = {"preset": "A", "profile": "full", "data": "0123456789abcdef"}
+    assert runs.Run(**settings).name == "A-full-s0-8629b662"
+    monkeypatch.setattr(runs.Run.model_fields["infra"].default, "version", "another")
+    assert runs.Run(**settings, infra={"version": "another"}).name != "A-full-s0-8629b662"
+
+
+def test_the_votes_are_part_of_the_identity(tmp_path, monkeypatch, few_faces, store):
+    votes = tmp_path / "fer2013new.csv"
+    monkeypatch.setenv("FER_PLUS", str(votes))
+    monkeypatch.setenv("FER_DATA", str(few_faces))
+    names = []
+    for text in ("1", "2", "1"):
+        votes.write_text(text)
+        names.append(runs.Run(preset="small", votes=0.5).name)
+    assert names[0] == names[2] != names[1]
+    assert runs.Run(preset="small").depends == []
+
+
+def test_other_data_than_its_own_are_refused(trained, on_few_faces, few_faces, tmp_path, monkeypatch):
+    """Another data set of the same sizes: its labels must not be compared with the run's predictions."""
+    with np.load(few_faces) as arrays:
+        changed = dict(arrays) | {"labels": arrays["labels"][::-1]}
+    np.savez(tmp_path / "other.npz", **changed)
+    assert trained.probs(data.load(), "public").shape == (len(data.load().where("public")), 7)
+    with pytest.raises(runs.RunError, match="small-smoke.*was trained on.*its predictions say nothing of.*other.npz"):
+        trained.probs(data.load(tmp_path / "other.npz"), "public")
+
+
+def test_another_network_does_not_inherit_what_belongs_to_the_presets_own(on_few_faces, store):
+    run = runs.Run(preset="fast", profile="full", model="dnn_matched", model_settings={"parameters": 20_000})
+    assert run.sizes == [] and runs.Run(preset="fast", profile="full").sizes == [24, 36, 48]
+    assert runs.Run(preset="tiny", model="cnn_small").model_settings == {}
 
 
 # -- many runs, several devices ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", [{"JOBS": "2"}, {"CLUSTER": "local"}], ids=lambda way: next(iter(way)))
-def test_a_list_of_runs_is_trained_elsewhere_and_kept(way, on_few_faces, store, monkeypatch):
-    for name, value in way.items():
-        monkeypatch.setenv(name, value)
+@pytest.mark.parametrize("cluster", ["", "local"])
+def test_a_list_of_runs_is_trained_and_kept(cluster, on_few_faces, store, monkeypatch):
+    monkeypatch.setenv("CLUSTER", cluster)
     wanted = [runs.Run(preset="small", profile="smoke", seed=seed) for seed in (0, 1, 0)]
     results = runs.fit_all(wanted)
     assert [run.info["settings"]["seed"] for run in results] == [0, 1, 0]
@@ -225,7 +247,7 @@ def test_a_list_of_runs_is_trained_elsewhere_and_kept(way, on_few_faces, store, 
     stamps = [path.stat().st_mtime_ns for path in store.glob("*/run.json")]
     runs.fit_all(wanted)
     assert [path.stat().st_mtime_ns for path in store.glob("*/run.json")] == stamps
-    assert {run.folder.name for run in runs.finished()} == {run.folder.name for run in results}
+    assert {run.folder.name for run in runs.list_finished()} == {run.folder.name for run in results}
 
 
 MIRRORED = """
@@ -233,12 +255,13 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
-from fer_utils import runs, training
+from fer_utils import data, runs, training
+dataset = data.load()
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert strategy.num_replicas_in_sync == 2
 training.devices = lambda: strategy
-run = runs.Run(preset="small", profile="smoke", passes=2, tta="flip").fit()
-print(len(run.history), run.probs("public").shape)
+run = runs.Run(preset="small", profile="smoke", epochs=2, tta="flip").fit()
+print(len(run.history), run.probs(dataset, "public").shape)
 """
 
 
@@ -248,18 +271,62 @@ def test_several_devices_share_a_training(on_few_faces, store):
     assert done.stdout.split()[0] == "2"
 
 
+# what is typed, what is answered: one line, and nothing is trained
+MISTYPED = [
+    ("preset=Q", "'Q' is not one of: A, A-dnn"),
+    ("preset=small epocs=3", "there is no setting 'epocs'; there are: augmentation"),
+    ("preset=small epochs=many", "epochs must be a valid integer"),
+    ("preset=small learning_rate=fast", "learning_rate must be a valid number"),
+    ("preset=small quickly", "quickly"),
+    ("source=/nowhere/fer2013.csv", "there is no such file or folder"),
+]
+
+
+@pytest.mark.parametrize("way", [[], ["--background"]], ids=["here", "background"])
+@pytest.mark.parametrize(("typed", "answer"), MISTYPED)
+def test_the_command_refuses_in_one_line(typed, answer, way, on_few_faces, store, capsys):
+    assert runs.main([*way, typed]) == 1
+    line, *more = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and answer in line
+    assert not more or "source=" in typed  # … where the message goes on to say what can be read
+    assert not list(store.glob("*small*"))
+
+
+def test_a_training_in_the_background_writes_a_log(on_few_faces, store, capsys):
+    settings = ["preset=small profile=smoke epochs=1"]
+    assert runs.main(["--background", *settings]) == 0
+    assert "process " in capsys.readouterr().out
+    deadline = time.monotonic() + 120
+    while not list(store.glob("small-*/run.json")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    (log,) = store.glob("*.log")
+    assert "train small: 100%" in log.read_text()
+    assert runs.main(["--background", *settings]) == 0
+    assert "finished already: small-smoke-s0-" in capsys.readouterr().out
+
+
+def test_one_bar_shows_the_whole_training(on_few_faces, store, capsys):
+    """Not one for every size and round: rounds that patience ends early are skipped on it."""
+    settings = {"model_settings": {"widths": [4, 8]}, "batch": 105, "sizes": [24, 48], "rounds": 2, "patience": 9}
+    runs.Run(preset="fast", profile="smoke", epochs=2, **settings).fit()
+    bars = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "train fast" in line]
+    assert all("/8 [" in bar for bar in bars) and "100%" in bars[-1] and "epoch=4" in bars[-1]
+    done = [int(bar.split("|")[-1].split("/")[0]) for bar in bars]
+    assert done == sorted(done) and done[-1] == 8
+
+
 def test_the_command_lists_what_is_there(trained, on_few_faces, store, capsys):
-    runs.main(["preset=small", "profile=smoke", "normalisation=picture"])
+    runs.main(["preset=small", "profile=smoke", "normalisation=image"])
     (store / "left.partial").mkdir()
     runs.main([])
     listed = capsys.readouterr().out
-    assert "small-smoke-normalisation=picture-s0-" in listed
-    assert "left: 0 passes so far" in listed
+    assert "small-smoke-normalisation=image-s0-" in listed
+    assert "left: 0 epochs so far" in listed
 
 
 # -- rounds, averaged weights, balance, views --------------------------------------------------------------------------
 
-# history of (round, validation accuracy), sizes -> (round, first pass, end, size) that come next, of 3 passes, 2 rounds
+# history of (round, validation accuracy), sizes -> (round, first epoch, end, size) of the next stage; 3 epochs a round
 NEXT = [
     ([], [], (1, 0, 3, None)),
     ([(1, 0.3)], [], (1, 1, 3, None)),
@@ -270,30 +337,30 @@ NEXT = [
     ([(1, 0.3)], [24, 36, 48], (1, 1, 2, 36)),
     ([(1, 0.3)], [24, 48], (1, 1, 2, 24)),
     ([(1, 0.3), (1, 0.4), (1, 0.5)], [24, 48], (2, 3, 5, 24)),
-    ([(1, 0.3)], [12, 18, 24, 36, 48, 60], (1, 1, 2, 24)),  # more sizes than passes: some are left out
+    ([(1, 0.3)], [12, 18, 24, 36, 48, 60], (1, 1, 2, 24)),  # more sizes than epochs: some are left out
 ]
 
 
 @pytest.mark.parametrize(("past", "sizes", "expected"), NEXT)
-def test_rounds_and_sizes_go_on_from_where_the_last_one_stopped(past, sizes, expected):
+def test_rounds_and_sizes_continue_where_the_last_one_ended(past, sizes, expected):
     from fer_utils import training
 
     history = pd.DataFrame(past, columns=["round", "val_accuracy"])
-    settings = {"passes": 3, "rounds": 2, "patience": 2, "sizes": sizes}
-    assert training.next_passes(history, settings) == expected
+    settings = {"epochs": 3, "rounds": 2, "patience": 2, "sizes": sizes}
+    assert training.next_stage(history, settings) == expected
 
 
 def test_patience_ends_a_round_not_the_training():
     from fer_utils import training
 
     history = pd.DataFrame({"round": [1, 1, 1], "val_accuracy": [0.5, 0.4, 0.4]})
-    assert training.next_passes(history, {"passes": 9, "rounds": 2, "patience": 2, "sizes": []}) == (2, 3, 12, None)
-    assert training.next_passes(history, {"passes": 9, "rounds": 1, "patience": 2, "sizes": []}) is None
+    assert training.next_stage(history, {"epochs": 9, "rounds": 2, "patience": 2, "sizes": []}) == (2, 3, 12, None)
+    assert training.next_stage(history, {"epochs": 9, "rounds": 1, "patience": 2, "sizes": []}) is None
 
 
 def test_the_averaged_weights_are_the_ones_that_are_kept(on_few_faces, store):
-    plain = runs.Run(preset="small", profile="smoke", passes=2, keep="last").fit()
-    averaged = runs.Run(preset="small", profile="smoke", passes=2, keep="last", ema=0.5).fit()
+    plain = runs.Run(preset="small", profile="smoke", epochs=2, keep="last").fit()
+    averaged = runs.Run(preset="small", profile="smoke", epochs=2, keep="last", ema=0.5).fit()
     assert plain.history["loss"].tolist() == pytest.approx(averaged.history["loss"].tolist(), rel=1e-3)  # one training
     assert weights(plain) != weights(averaged)  # another average of it
 
@@ -308,7 +375,7 @@ def test_the_learning_rate_rises_and_falls_to_nothing():
 
 
 def teacher(answer):
-    """A network whose logits are what `answer` makes of pictures (n, 48, 48, 1)."""
+    """A network whose logits are `answer` of images (n, 48, 48, 1)."""
     import keras
 
     inputs = keras.Input((48, 48, 1))
@@ -316,27 +383,27 @@ def teacher(answer):
     return keras.Model(inputs, keras.layers.Softmax()(logits))
 
 
-def test_teachers_say_the_mean_of_their_answers():
+def test_teachers_predict_the_mean_of_their_probabilities():
     import keras
 
     from fer_utils import training
 
     def sure_of(c):
-        return teacher(lambda pictures: 50 * keras.ops.one_hot(keras.ops.full_like(pictures[:, 0, 0, 0], c), 7))
+        return teacher(lambda images: 50 * keras.ops.one_hot(keras.ops.full_like(images[:, 0, 0, 0], c), 7))
 
     images = np.zeros((5, 48, 48, 1), np.uint8)
-    said = training.lessons([sure_of(1), sure_of(2)], images, portion=2)
-    np.testing.assert_allclose(said, [[0, 0.5, 0.5, 0, 0, 0, 0]] * 5, atol=1e-6)
+    probs = training.teacher_probs([sure_of(1), sure_of(2)], images, portion=2)
+    np.testing.assert_allclose(probs, [[0, 0.5, 0.5, 0, 0, 0, 0]] * 5, atol=1e-6)
 
 
-def test_pictures_are_shown_at_their_side():
+def test_images_are_resized_to_their_side():
     import tensorflow as tf
 
     from fer_utils import training
 
-    pictures, truth = tf.ones([2, 48, 48, 1]), tf.one_hot([4, 1], 7)
+    images, truth = tf.ones([2, 48, 48, 1]), tf.one_hot([4, 1], 7)
     for side, width in ((24, 24), (None, 48)):
-        shown, target = training.shown_at(side)(pictures, truth)
+        shown, target = training.resized(side)(images, truth)
         assert shown.shape == (2, width, width, 1) and target is truth
 
 
@@ -344,11 +411,11 @@ def test_votes_take_their_share_of_the_target(on_few_faces):
     from fer_utils import training
 
     dataset = data.load()
-    chances = np.random.default_rng(0).dirichlet(np.ones(7), len(dataset.where("train"))).astype(np.float32)
-    images, labels, truth = training.training_part(dataset, 50, 0.25, chances)
+    probs = np.random.default_rng(0).dirichlet(np.ones(7), len(dataset.where("train"))).astype(np.float32)
+    images, labels, truth = training.training_part(dataset, 50, 0.25, probs)
     assert len(images) == len(labels) == 50
     rows = [np.flatnonzero((dataset.part("train")[0] == image).all(axis=(1, 2, 3)))[0] for image in images]
-    np.testing.assert_allclose(truth, 0.25 * chances[rows] + 0.75 * np.eye(7)[labels], atol=1e-6)
+    np.testing.assert_allclose(truth, 0.25 * probs[rows] + 0.75 * np.eye(7)[labels], atol=1e-6)
     assert (training.training_part(dataset, 50)[2] == np.eye(7)[labels]).all()
 
 
@@ -358,19 +425,19 @@ def test_a_run_with_votes_needs_them(on_few_faces, store):
     assert finished(store) == []
 
 
-def test_a_teacher_is_asked_about_the_mirror_image_too():
+def test_a_teacher_sees_the_mirror_image_too():
     import keras
 
     from fer_utils import training
 
-    def side_of_the_light(pictures):
-        bright = keras.ops.mean(pictures[:, :, 24:], (1, 2, 3)) > 0
+    def side_of_the_light(images):
+        bright = keras.ops.mean(images[:, :, 24:], (1, 2, 3)) > 0
         return 50 * keras.ops.one_hot(keras.ops.cast(bright, "int32"), 7)
 
     images = np.zeros((1, 48, 48, 1), np.uint8)
     images[:, :, 40:] = 255
-    said = training.lessons([teacher(side_of_the_light)], images)
-    np.testing.assert_allclose(said, [[0.5, 0.5, 0, 0, 0, 0, 0]], atol=1e-6)
+    probs = training.teacher_probs([teacher(side_of_the_light)], images)
+    np.testing.assert_allclose(probs, [[0.5, 0.5, 0, 0, 0, 0, 0]], atol=1e-6)
 
 
 def test_a_student_trains_its_teachers_first_and_another_teacher_makes_another_student(on_few_faces, store):
@@ -379,33 +446,34 @@ def test_a_student_trains_its_teachers_first_and_another_teacher_makes_another_s
     teacher = runs.Run(preset="small", profile="smoke", seed=5)
     assert finished(store) == sorted([student.folder.name, teacher.name])
     assert student.history["loss"].tolist() != runs.Run(preset="small", profile="smoke").fit().history["loss"].tolist()
-    other = runs.Run(**taught | {"teachers": [{"preset": "small", "seed": 5, "passes": 2}]})
+    other = runs.Run(**taught | {"teachers": [{"preset": "small", "seed": 5, "epochs": 2}]})
     assert other.name != student.folder.name
 
 
-def test_a_training_begins_with_another_runs_weights(on_few_faces, store):
+def test_a_training_starts_with_another_runs_weights(on_few_faces, store):
+    dataset = data.load()
     own = {"preset": "small", "profile": "smoke", "augmentation": {}}
-    first = runs.Run(**own, passes=3).fit()
-    second = runs.Run(**own, learning_rate=1e-6, start={"preset": "small", "passes": 3, "augmentation": {}}).fit()
-    np.testing.assert_allclose(second.logits("val"), first.logits("val"), atol=0.05)
-    assert second.info["settings"]["code"].endswith(f"+{first.folder.name}")
+    first = runs.Run(**own, epochs=3).fit()
+    second = runs.Run(**own, learning_rate=1e-6, start={"preset": "small", "epochs": 3, "augmentation": {}}).fit()
+    np.testing.assert_allclose(second.logits(dataset, "val"), first.logits(dataset, "val"), atol=0.05)
+    assert second.info["settings"]["depends"] == [first.folder.name]
 
 
 def test_another_run_may_be_named_by_its_preset(on_few_faces, store):
     by_name, in_full = ({"start": start, "teachers": [start]} for start in ("small", {"preset": "small"}))
-    assert runs.Run(preset="small", **by_name).code == runs.Run(preset="small", **in_full).code
-    assert runs.Run(preset="small", **by_name).code != runs.Run(preset="small").code
+    assert runs.Run(preset="small", **by_name).depends == runs.Run(preset="small", **in_full).depends
+    assert runs.Run(preset="small", **by_name).depends != runs.Run(preset="small").depends
 
 
-def test_pictures_grow_and_the_kept_model_has_one_size(on_few_faces, store):
-    widths = {"model_settings": {"widths": [4, 8]}}
-    run = runs.Run(preset="fast", profile="smoke", passes=2, sizes=[24, 48], **widths).fit()
-    assert run.history["pass"].tolist() == [1, 2]
+def test_images_grow_and_the_kept_model_has_one_size(on_few_faces, store):
+    dataset, widths = data.load(), {"model_settings": {"widths": [4, 8]}}
+    run = runs.Run(preset="fast", profile="smoke", epochs=2, sizes=[24, 48], **widths).fit()
+    assert run.history["epoch"].tolist() == [1, 2]
     assert run.model().input_shape == (None, 48, 48, 1)
-    assert run.logits("public+tta").shape == run.logits("public").shape
+    assert run.logits(dataset, "public+tta").shape == run.logits(dataset, "public").shape
 
 
-def test_class_weights_give_every_class_the_same_say():
+def test_class_weights_give_every_class_the_same_share():
     from fer_utils import training
 
     labels = np.repeat([0, 1, 2], [60, 30, 10])
@@ -418,9 +486,9 @@ def test_class_weights_give_every_class_the_same_say():
 def test_views_are_averaged_as_probabilities(trained, on_few_faces):
     from fer_utils import training
 
-    images = data.load().part("val")[0][:5]
-    model = trained.model()
-    both = (trained.probs("val")[:5] + model.predict(np.asarray(images)[:, :, ::-1], verbose=0)) / 2
+    dataset = data.load()
+    images, model = dataset.part("val")[0][:5], trained.model()
+    both = (trained.probs(dataset, "val")[:5] + model.predict(np.asarray(images)[:, :, ::-1], verbose=0)) / 2
     np.testing.assert_allclose(np.exp(training.predict_views(model, images, "flip")), both, atol=2e-2)
     many = np.exp(training.predict_views(model, images, "flip+shift"))
     np.testing.assert_allclose(many.sum(axis=1), 1, atol=1e-5)
