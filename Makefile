@@ -23,7 +23,7 @@ export FER_DATA := $(if $(wildcard $(DATA)),$(abspath $(DATA)),$(DATA))
 endif
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help setup report question site data train runs board handin check submission predict notebooks lab test bench clean
+.PHONY: help setup report question site data train runs board handin check submission predict notebooks lab test lint bench clean
 
 help:     ## what there is
 	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /: /; s/:  *## /: /' | awk -F': ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -49,35 +49,34 @@ site: $(READY)  ## the same as pages for a browser, build/site/index.html
 
 # what a question, a hand-in or a prediction is about: a preset only where somebody names one
 CHOSEN   = $(if $(filter-out file,$(origin PRESET)),preset=$(PRESET)) $(P)
+export PRESET PROFILE P CHOSEN  # recipes read them as shell variables: quotes in a value stay what they are
 
 question: $(READY)  ## one question by itself: make question Q=confusion P="preset=E"
-	@$(REPORT) question $(Q) --set "$(CHOSEN)" --langs $(LANGS) --profile $(PROFILE) --code $(CODE)
+	@$(REPORT) question $(Q) --set "$$CHOSEN" --langs $(LANGS) --profile $(PROFILE) --code $(CODE)
 
 data: $(READY)  ## download FER2013 into data/ (needs Kaggle access) and say what is there
 	@$(BIN)/python -m fer_utils.data --download
 
-train: $(READY)  ## one training in the background: make train PRESET=B PROFILE=full (stopped, it goes on next time)
-	@mkdir -p runs
-	@nohup $(BIN)/python -m fer_utils.runs preset=$(PRESET) profile=$(PROFILE) $(P) > runs/$(PRESET)-$(PROFILE).log 2>&1 & \
-	    echo "process $$!; follow it with: tail -f runs/$(PRESET)-$(PROFILE).log, or: make runs, or: make board"
+train: $(READY)  ## one training in the background, resumable: make train PRESET=B PROFILE=full
+	@$(BIN)/python -m fer_utils.runs --background "preset=$$PRESET profile=$$PROFILE $$P"
 
-runs: $(READY)  ## the trainings that are finished, and those that are not
+runs: $(READY)  ## the trainings that are finished, interrupted or running
 	@$(BIN)/python -m fer_utils.runs
 
 board: $(READY)  ## TensorBoard on all trainings
 	@$(BIN)/tensorboard --logdir runs
 
 handin: $(READY)  ## report, weights and scripts as a tried build/handin-<edition>.zip: make handin EDITION=2017-fall
-	@$(REPORT) handin --edition $(EDITION) --langs $(LANGS) --profile $(PROFILE) --jobs $(JOBS) --set "$(CHOSEN)"
+	@$(REPORT) handin --edition $(EDITION) --langs $(LANGS) --profile $(PROFILE) --jobs $(JOBS) --set "$$CHOSEN"
 
 check: $(READY)  ## try a hand-in that is there: make check ZIP=build/handin-2017-fall.zip
 	@$(REPORT) check "$(ZIP)"
 
 submission: $(READY)  ## labels for a csv id,feature: make submission TEST=test.csv
-	@$(REPORT) predict "$(TEST)" --edition $(EDITION) --profile $(PROFILE) --set "$(CHOSEN)"
+	@$(REPORT) predict "$(TEST)" --edition $(EDITION) --profile $(PROFILE) --set "$$CHOSEN"
 
 predict: $(READY)  ## labels for a folder of face crops: make predict IMAGES=folder
-	@$(REPORT) predict "$(IMAGES)" --edition $(EDITION) --profile $(PROFILE) --set "$(CHOSEN)"
+	@$(REPORT) predict "$(IMAGES)" --edition $(EDITION) --profile $(PROFILE) --set "$$CHOSEN"
 
 notebooks: $(READY)  ## copies in one language, to go on writing in: make notebooks LANGS=zh-TW
 	@$(REPORT) notebooks --langs $(LANGS)
@@ -87,6 +86,9 @@ lab: $(READY)  ## open the notebooks in JupyterLab
 
 test: $(READY)  ## all tests (minutes)
 	@$(BIN)/python -m pytest
+
+lint: $(READY)  ## style of the code: ruff check and ruff format
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 bench: $(READY)  ## bench/RESULTS.md: loading, training, time to accuracy, explanations, the report (an hour, quiet machine)
 	@$(BIN)/python -m bench
