@@ -1,7 +1,7 @@
-"""How fast does each preset train? Pictures a second beside plain Keras in float32, and the share of the GEMM peak.
+"""How fast does each preset train? Images a second beside plain Keras in float32, and the share of the GEMM peak.
 
 Run from the root of the kit:  python -m bench.training [presets …]
-Both sides have the same network, pictures, augmentation, batch and optimiser and take turns. Ours is what `runs.Run`
+Both sides have the same network, images, augmentation, batch and optimiser and take turns. Ours is what `runs.Run`
 trains: this processor's precision and `augment.batches`. Plain Keras is float32, with Keras' own layers, those of
 augmentation in front of the network, as its guides show it. The peak is a product of two 2048×2048 matrices in the
 precision of the run, measured before and after, as other users of the machine may come and go.
@@ -20,10 +20,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fer_utils import augment, faces, models, presets, runs, training
+from fer_utils import augment, faces, layers, models, presets, runs, training
 from fer_utils.labels import CLASSES
 
-PICTURES, TURNS, SECONDS = 1024, 3, 4.0
+IMAGES, TURNS, SECONDS = 1024, 3, 4.0
 
 
 def gemm_peak(precision):
@@ -57,7 +57,7 @@ def keras_own_layers():
     """Within it networks are built from Keras' own layers, where the kit has faster ones of the same mathematics."""
     kits = models.Conv2D, models.BatchNormalization
     models.Conv2D = keras.layers.Conv2D
-    models.BatchNormalization = functools.partial(keras.layers.BatchNormalization, momentum=models.MOMENTUM)
+    models.BatchNormalization = functools.partial(keras.layers.BatchNormalization, momentum=layers.MOMENTUM)
     try:
         yield
     finally:
@@ -76,7 +76,7 @@ class Side:
             self.step(self.batches)
 
     def rate(self):
-        """Pictures a second, by the clock and by all cores."""
+        """Images a second, by the clock and by all cores."""
         done, wall, cpu = 0, time.perf_counter(), time.process_time()
         while time.perf_counter() - wall < SECONDS:
             float(self.step(self.batches)["loss"])
@@ -87,14 +87,14 @@ class Side:
 def sides(preset, drawn):
     """(settings, ours, plain Keras)."""
     settings = runs.Run(preset=preset, profile="full").settings()
-    images, labels = drawn.images[:PICTURES], drawn.labels[:PICTURES].astype("int64")
+    images, labels = drawn.images[:IMAGES], drawn.labels[:IMAGES].astype("int64")
     with training.precision(settings):
         stream = augment.batches(
             images,
             tf.one_hot(labels, len(CLASSES)),
             settings["batch"],
             seed=0,
-            passes=1,
+            epochs=1,
             augmentation=settings["augmentation"],
         )
         ours = Side(training.build(settings, images), settings, stream)
@@ -104,16 +104,16 @@ def sides(preset, drawn):
         for layer in layers_of(settings["augmentation"]):
             x = layer(x)
         pairs = tf.data.Dataset.from_tensor_slices((images.astype("float32"), tf.one_hot(labels, len(CLASSES))))
-        stream = pairs.shuffle(PICTURES).batch(settings["batch"])
+        stream = pairs.shuffle(IMAGES).batch(settings["batch"])
         plain = Side(keras.Model(inputs, model(x)), settings, stream)
     return settings, ours, plain
 
 
 def main(*chosen):
-    drawn = faces.draw(n=PICTURES, seed=0)
-    auto = training.precision({"model": "cnn", "precision": "auto"}).policy
-    print(f"{training.processor()}; {auto}; {PICTURES} drawn faces; median of {TURNS} turns of {SECONDS:.0f} s")
-    print(f"{'preset':8} {'pictures a second':>22} {'times faster':>16} {'GFLOP/s':>8} {'peak':>6} share")
+    drawn = faces.draw(n=IMAGES, seed=0)
+    auto = training.best_precision({"model": "cnn_a", "model_settings": {}})
+    print(f"{training.processor()}; {auto}; {IMAGES} drawn faces; median of {TURNS} turns of {SECONDS:.0f} s")
+    print(f"{'preset':8} {'images a second':>22} {'times faster':>16} {'GFLOP/s':>8} {'peak':>6} share")
     print(f"{'':8} {'ours':>11} {'plain':>10} {'clock':>8} {'cores':>7}")
     for preset in chosen or presets.PRESETS:
         keras.utils.set_random_seed(0)

@@ -1,6 +1,6 @@
-"""How hard are the drawn faces? A small CNN and a DNN with as many parameters see them for the same few passes.
+"""How hard are the drawn faces? A small CNN and a DNN with as many parameters see them for the same few epochs.
 
-Run from the root of the kit:  python -m bench.sample_faces [passes]
+Run from the root of the kit:  python -m bench.faces [epochs]
 Prints, for each, accuracy on the public split with its Wilson interval, and the rows of the confusion matrix.
 """
 
@@ -47,33 +47,33 @@ def confusion(labels, predicted):
     return counts / np.maximum(counts.sum(1, keepdims=True), 1)
 
 
-def report(model, drawn, passes):
+def report(model, drawn, epochs):
     """Train one model and print what it reached."""
     keras.utils.set_random_seed(0)
     train, public = drawn.split == "train", drawn.split == "public"
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=loss)
     start = time.perf_counter()
-    model.fit(drawn.images[train], drawn.labels[train], batch_size=64, epochs=passes, verbose=0)
+    model.fit(drawn.images[train], drawn.labels[train], batch_size=64, epochs=epochs, verbose=0)
     seconds = time.perf_counter() - start
     predicted = model.predict(drawn.images[public], verbose=0).argmax(1)
     labels = drawn.labels[public]
     hits, n = int((predicted == labels).sum()), len(labels)
     low, high = proportion_confint(hits, n, method="wilson")
-    print(f"\n{model.name}: {model.count_params():,} parameters, {passes} passes in {seconds:.0f} s")
+    print(f"\n{model.name}: {model.count_params():,} parameters, {epochs} epochs in {seconds:.0f} s")
     print(f"public accuracy {hits / n:.3f} [{low:.3f}, {high:.3f}], n = {n}")
     print(f"{'true / predicted':>16}", *(f"{name:>8}" for name in CLASSES))
     for name, row in zip(CLASSES, confusion(labels, predicted), strict=True):
         print(f"{name:>16}", *(f"{share:8.2f}" for share in row))
 
 
-def main(passes=14):
+def main(epochs=14):
     start = time.perf_counter()
     drawn = faces.draw()
     print(f"{len(drawn.labels):,} faces drawn in {time.perf_counter() - start:.1f} s")
     for build in (cnn, dnn):
         keras.utils.set_random_seed(0)  # before the weights are drawn
-        report(build(), drawn, passes)
+        report(build(), drawn, epochs)
 
 
 if __name__ == "__main__":
