@@ -1,6 +1,10 @@
+"""Scores, tests and calibration against published intervals, other libraries, and cases worked out by hand."""
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import bootstrap
+from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from fer_utils import metrics
 
@@ -19,7 +23,7 @@ WILSON = [
 
 
 @pytest.mark.parametrize(("hits", "n", "low", "high"), WILSON)
-def test_share_is_wilsons(hits, n, low, high):
+def test_share_has_wilsons_interval(hits, n, low, high):
     estimate = metrics.share(hits, n)
     assert (estimate.value, estimate.n) == (hits / n, n)
     assert (estimate.low, estimate.high) == pytest.approx((low, high), abs=5e-5)
@@ -33,6 +37,24 @@ def test_accuracy_and_macro_f1():
     assert metrics.macro_f1(np.arange(7), one_hot(np.arange(7))) == 1
 
 
+def random_answers(n=300, right=0.6, seed=0):
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(7, n, p=[0.14, 0.02, 0.14, 0.25, 0.17, 0.11, 0.17])
+    return truth, np.where(rng.random(n) < right, truth, rng.choice(7, n))
+
+
+def test_macro_f1_has_the_interval_of_the_bootstrap():
+    truth, predicted = random_answers()
+    estimate = metrics.macro_f1_estimate(truth, one_hot(predicted))
+    assert estimate.value == metrics.macro_f1(truth, one_hot(predicted)) and estimate.n == 300
+    score = lambda y, p: f1_score(y, p, labels=range(7), average="macro", zero_division=0)  # noqa: E731
+    assert estimate.value == pytest.approx(score(truth, predicted))
+    drawn = {"n_resamples": 300, "method": "percentile", "rng": 0}
+    slow = bootstrap((truth, predicted), score, paired=True, vectorized=False, **drawn)
+    assert (estimate.low, estimate.high) == pytest.approx(tuple(slow.confidence_interval), abs=0.02)
+    assert metrics.macro_f1_estimate(truth, one_hot(truth))[:3] == (1, 1, 1)
+
+
 def test_per_class():
     truth, predicted = np.array([3, 3, 3, 4]), [3, 3, 4, 4]
     table = metrics.per_class(truth, one_hot(predicted))
@@ -41,7 +63,15 @@ def test_per_class():
     assert table.loc["Happy", "recall_low"] < 2 / 3 < table.loc["Happy", "recall_high"]
 
 
-def test_confused_pairs_are_the_cells_above_the_share():
+def test_per_class_agrees_with_scikit_learn():
+    truth, predicted = random_answers()
+    *expected, n = precision_recall_fscore_support(truth, predicted, labels=range(7))
+    table = metrics.per_class(truth, one_hot(predicted))
+    assert table[["precision", "recall", "f1"]].to_numpy().T == pytest.approx(np.array(expected))
+    assert table["n"].tolist() == n.tolist()
+
+
+def test_confused_pairs_are_the_cells_above_a_share():
     counts = np.diag([10] * 7)
     counts[1] = [5, 5, 0, 0, 0, 0, 0]
     counts[4] = [0, 0, 1, 0, 8, 0, 2]
@@ -51,12 +81,12 @@ def test_confused_pairs_are_the_cells_above_the_share():
     assert len(metrics.confused_pairs(counts, least=0.05)) == 3
 
 
-def test_rows_without_pictures_are_zero():
+def test_rows_without_images_are_zero():
     shares = metrics.row_shares(np.diag([2, 0, 1, 1, 1, 1, 1]))
     assert shares[1].sum() == 0 and shares[0].sum() == 1
 
 
-def test_mcnemar_counts_the_pictures_only_one_gets_right():
+def test_mcnemar_counts_the_images_that_only_one_model_classifies_correctly():
     truth = np.zeros(40, int)
     a, b = np.ones(40, int), np.ones(40, int)
     a[:14], b[10:12], b[:4] = 0, 0, 0  # a right on 0–13, b on 0–3 and 10–11
@@ -66,7 +96,43 @@ def test_mcnemar_counts_the_pictures_only_one_gets_right():
     assert metrics.mcnemar(truth, one_hot(a), one_hot(a)) == (0, 0, 1.0)
 
 
-def test_difference_is_paired_and_its_interval_holds_it():
+# p-values and what Holm makes of them (Holm 1979: the smallest times m, the next times m − 1, …, never falling)
+HOLM = [
+    ([0.01, 0.04, 0.03], [0.03, 0.06, 0.06]),
+    ([np.nan, 0.02, 0.5], [np.nan, 0.04, 0.5]),
+    ([0.9, 0.6], [1.0, 1.0]),
+    ([np.nan], [np.nan]),
+]
+
+
+@pytest.mark.parametrize(("given", "adjusted"), HOLM)
+def test_holm(given, adjusted):
+    assert metrics.holm(given).tolist() == pytest.approx(adjusted, nan_ok=True)
+
+
+# Intervals as printed in Newcombe (1998), Statistics in Medicine 17, 873–890, table II (method 10)
+NEWCOMBE = [
+    (56, 70, 48, 80, 0.0524, 0.3339),
+    (9, 10, 3, 10, 0.1705, 0.8090),
+    (6, 7, 2, 7, 0.0582, 0.8062),
+    (5, 56, 0, 29, -0.0381, 0.1926),
+    (0, 10, 0, 20, -0.1611, 0.2775),
+    (10, 10, 0, 20, 0.6791, 1.0000),
+]
+
+
+@pytest.mark.parametrize(("a", "n_a", "b", "n_b", "low", "high"), NEWCOMBE)
+def test_two_shares_differ_by_newcombes_interval(a, n_a, b, n_b, low, high):
+    found = metrics.compare_shares(a, n_a, b, n_b)
+    assert found[:3] == pytest.approx((100 * (a / n_a - b / n_b), 100 * low, 100 * high), abs=6e-3)
+
+
+def test_two_shares_are_compared_by_fishers_test():
+    assert metrics.compare_shares(3, 4, 1, 4)[3] == pytest.approx(34 / 70)  # the lady tasting tea
+    assert np.isnan(metrics.compare_shares(3, 4, 0, 0)).all()
+
+
+def test_difference_is_paired_and_within_its_interval():
     rng = np.random.default_rng(0)
     truth = np.zeros(400, int)
     a, b = (rng.random(400) < 0.3).astype(int), (rng.random(400) < 0.5).astype(int)
@@ -76,41 +142,20 @@ def test_difference_is_paired_and_its_interval_holds_it():
     assert metrics.difference(truth, one_hot(a), one_hot(b)) == gain
 
 
-def random_predictions(n=300, right=0.6, seed=0):
-    rng = np.random.default_rng(seed)
-    truth = rng.choice(7, n, p=[0.14, 0.02, 0.14, 0.25, 0.17, 0.11, 0.17])
-    return truth, np.where(rng.random(n) < right, truth, rng.choice(7, n))
-
-
-def test_macro_f1s_interval_is_the_bootstraps():
-    from scipy.stats import bootstrap
-    from sklearn.metrics import f1_score
-
-    truth, predicted = random_predictions()
-    estimate = metrics.macro_f1_estimate(truth, one_hot(predicted))
-    assert estimate.value == metrics.macro_f1(truth, one_hot(predicted)) and estimate.n == 300
-    score = lambda y, p: f1_score(y, p, labels=range(7), average="macro", zero_division=0)  # noqa: E731
-    slow = bootstrap(
-        (truth, predicted), score, paired=True, vectorized=False, n_resamples=300, method="percentile", rng=0
-    )
-    assert (estimate.low, estimate.high) == pytest.approx(tuple(slow.confidence_interval), abs=0.02)
-    assert metrics.macro_f1_estimate(truth, one_hot(truth))[:3] == (1, 1, 1)
-
-
 def history(losses, validation):
-    return pd.DataFrame({"pass": range(1, len(losses) + 1), "loss": losses, "val_loss": validation})
+    return pd.DataFrame({"epoch": range(1, len(losses) + 1), "loss": losses, "val_loss": validation})
 
 
 FALLING = [1.8, 1.5, 1.3, 1.1, 0.9, 0.8, 0.7]
 HISTORIES = {
-    "turns after pass 3": (FALLING, [1.8, 1.5, 1.4, 1.44, 1.5, 1.58, 1.65], 3),
-    "from the first pass on": (FALLING, [1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9], 1),
+    "turns after epoch 3": (FALLING, [1.8, 1.5, 1.4, 1.44, 1.5, 1.58, 1.65], 3),
+    "from the first epoch on": (FALLING, [1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9], 1),
     "still falling": (FALLING, [1.8, 1.6, 1.5, 1.4, 1.35, 1.3, 1.28], None),
-    "two worse passes could be chance": (FALLING, [1.8, 1.6, 1.5, 1.4, 1.3, 1.35, 1.45], None),
-    "higher than the lowest, but rising no more": (FALLING, [1.8, 1.4, 1.6, 1.5, 1.6, 1.5, 1.55], None),
-    "both rise: it falls apart": ([1.8, 1.5, 1.3, 1.4, 1.6, 1.8, 1.9], [1.8, 1.5, 1.4, 1.44, 1.5, 1.58, 1.65], None),
-    "one pass": ([1.8], [1.8], None),
-    "diverged": ([1.8, *[np.nan] * 6], [1.8, *[np.nan] * 6], None),
+    "two worse epochs could be chance": (FALLING, [1.8, 1.6, 1.5, 1.4, 1.3, 1.35, 1.45], None),
+    "above the minimum, but no longer rising": (FALLING, [1.8, 1.4, 1.6, 1.5, 1.6, 1.5, 1.55], None),
+    "both losses rise": ([1.8, 1.5, 1.3, 1.4, 1.6, 1.8, 1.9], [1.8, 1.5, 1.4, 1.44, 1.5, 1.58, 1.65], None),
+    "one epoch": ([1.8], [1.8], None),
+    "NaN": ([1.8, *[np.nan] * 6], [1.8, *[np.nan] * 6], None),
 }
 
 
@@ -119,7 +164,7 @@ def test_where_overfitting_starts(losses, validation, start):
     assert metrics.overfitting_starts(history(losses, validation)) == start
 
 
-def test_a_plateau_with_noise_is_seldom_taken_for_overfitting_and_a_rise_always():
+def test_overfitting_is_seldom_found_on_a_noisy_plateau_and_always_in_a_rise():
     rng, x = np.random.default_rng(0), np.arange(20)
     flat = 1.2 + 0.6 * np.exp(-x / 2)
     found = [
@@ -134,20 +179,30 @@ def test_reliability_and_calibration_error():
     confidence = np.array([0.95, 0.95, 0.95, 0.95, 0.55, 0.55])
     probs = np.full((6, 7), (1 - confidence[:, None]) / 6)
     probs[:, 2] = confidence
-    truth = np.array([2, 2, 2, 0, 2, 0])  # right 3 of 4 times when 95 % sure, 1 of 2 when 55 % sure
+    truth = np.array([2, 2, 2, 0, 2, 0])  # correct 3 of 4 times at 95 % confidence, 1 of 2 at 55 %
     table = metrics.reliability(truth, probs)
     assert table["accuracy"].tolist() == [0.5, 0.75] and table["n"].tolist() == [2, 4]
     assert (table["low"] < table["accuracy"]).all() and (table["accuracy"] < table["high"]).all()
     assert metrics.calibration_error(truth, probs) == pytest.approx((2 * 0.05 + 4 * 0.2) / 6)
-    assert metrics.reliability(truth, one_hot(truth))["confidence"].tolist() == [1]  # 100 % sure is in the last bin
+    assert metrics.reliability(truth, one_hot(truth))["confidence"].tolist() == [1]  # 1 is in the last bin
+
+
+def test_the_calibration_error_of_calibrated_probabilities_is_below_the_limit():
+    rng = np.random.default_rng(0)
+    probs = rng.dirichlet(np.full(7, 0.5), 300)
+    limit = metrics.calibration_error_limit(probs)
+    truths = (probs.cumsum(axis=1)[None] < rng.random((60, 300, 1))).sum(axis=2).clip(0, 6)
+    below = np.mean([metrics.calibration_error(truth, probs) < limit for truth in truths])
+    assert 0.88 <= below < 1
+    assert metrics.calibration_error(truths[0], metrics.tempered(np.log(probs), 0.4)) > limit
 
 
 @pytest.mark.parametrize("true_temperature", [0.5, 1, 3])
-def test_temperature_finds_the_factor_by_which_a_network_is_too_sure(true_temperature):
+def test_temperature_finds_the_factor_of_overconfidence(true_temperature):
     rng = np.random.default_rng(0)
-    honest = 2 * rng.normal(size=(4000, 7))
-    truth = np.array([rng.choice(7, p=p) for p in metrics.tempered(honest, 1)])
-    logits = honest * true_temperature
+    calibrated = 2 * rng.normal(size=(4000, 7))
+    truth = np.array([rng.choice(7, p=p) for p in metrics.tempered(calibrated, 1)])
+    logits = calibrated * true_temperature
     found = metrics.temperature(truth, logits)
     assert found == pytest.approx(true_temperature, rel=0.1)
     before, after = (metrics.calibration_error(truth, metrics.tempered(logits, t)) for t in (1, found))
@@ -155,24 +210,24 @@ def test_temperature_finds_the_factor_by_which_a_network_is_too_sure(true_temper
 
 
 @pytest.mark.parametrize("pixels", [0, 1, 6])
-def test_shifted_moves_every_picture_its_own_way_and_repeats_the_edge(pixels):
+def test_shifted_moves_each_image_in_its_own_direction_and_repeats_the_edge(pixels):
     row, column = np.mgrid[:48, :48]
-    images = np.broadcast_to((row * 5 + column * 0).astype(np.uint8)[None, ..., None], (40, 48, 48, 1))
+    images = np.broadcast_to((row * 5).astype(np.uint8)[None, ..., None], (40, 48, 48, 1))
     images = np.where(np.arange(40)[:, None, None, None] % 2, images, images.transpose(0, 2, 1, 3))
     moved = metrics.shifted(images, pixels)
     assert moved.shape == images.shape and moved.dtype == images.dtype
     clip = lambda x: np.clip(x, 0, 47)  # noqa: E731
-    ways = [
+    shifts = [
         (row, clip(column - pixels)),
         (row, clip(column + pixels)),
         (clip(row - pixels), column),
         (clip(row + pixels), column),
     ]
-    expected = np.array([[image[where] for where in ways] for image in images])  # (40, 4, 48, 48, 1)
+    expected = np.array([[image[where] for where in shifts] for image in images])  # (40, 4, 48, 48, 1)
     fits = (expected == moved[:, None]).all(axis=(2, 3, 4))
     assert fits.any(axis=1).all()
     if pixels:
-        assert fits.any(axis=0).all() and not fits.all(axis=1).any()  # all four ways occur
+        assert fits.any(axis=0).all() and not fits.all(axis=1).any()  # all four directions occur
         assert (metrics.shifted(images, pixels) == moved).all()
     else:
         assert (moved == images).all()

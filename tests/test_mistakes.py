@@ -1,4 +1,4 @@
-"""What is said about mistakes: second choices, mutual confusions, calibration, people's votes, and their figures."""
+"""Second choices, mutual confusions, agreement with people's votes, their figures, and the notebook about them."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 from fer_utils import data, metrics, plots, runs
 from fer_utils.labels import BILINGUAL
 from fer_utils.plots.style import TRAIN, VALIDATION
-from fer_utils.studies import duplicates
+from fer_utils.studies import duplicates, mistakes
 
 KIT = Path(__file__).resolve().parents[1]
 RNG = np.random.default_rng(0)
@@ -22,113 +22,67 @@ PROBS = RNG.dirichlet(np.ones(7), 400)
 FACES = RNG.integers(0, 255, (8, 48, 48, 1), dtype=np.uint8)
 
 
-def test_the_truth_is_in_first_place_where_it_is_recognised_even_between_equals():
+def test_rank_of_truth_breaks_ties_as_argmax_does():
     even = np.full((7, 7), 1 / 7)
-    assert metrics.rank_of_truth(np.arange(7), even).tolist() == [1, 2, 3, 4, 5, 6, 7]
-    rank = metrics.rank_of_truth(LABELS, PROBS)
+    assert mistakes.rank_of_truth(np.arange(7), even).tolist() == [1, 2, 3, 4, 5, 6, 7]
+    rank = mistakes.rank_of_truth(LABELS, PROBS)
     more_probable = (PROBS[np.arange(400), LABELS][:, None] < PROBS).sum(axis=1)
     assert (rank == more_probable + 1).all()
 
 
-def test_second_choice_looks_only_at_one_error():
+def test_second_choice_counts_one_error_alone():
     probs = np.array([[0.3, 0.7, 0], [0.1, 0.7, 0.2], [0.7, 0.3, 0], [0.3, 0.7, 0], [0, 0.7, 0.3]])
-    found = metrics.second_choice(np.array([0, 0, 0, 0, 2]), probs, true=0, predicted=1)
+    found = mistakes.second_choice(np.array([0, 0, 0, 0, 2]), probs, true=0, predicted=1)
     assert found == metrics.share(2, 3)
-    assert metrics.second_choice(np.array([0]), probs[:1], true=0, predicted=2).n == 0
+    assert mistakes.second_choice(np.array([0]), probs[:1], true=0, predicted=2).n == 0
 
 
 @pytest.mark.parametrize(
     ("distribution", "margin", "entropy"),
     [([1, 0, 0, 0, 0, 0, 0], 1, 0), ([0.5, 0, 0.5, 0, 0, 0, 0], 0, 1), ([1 / 7] * 7, 0, np.log2(7))],
-    ids=["sure", "two compete", "knows nothing"],
+    ids=["certain", "two compete", "uniform"],
 )
 def test_margin_and_entropy(distribution, margin, entropy):
     probs = np.array([distribution])
-    assert metrics.margin(probs) == pytest.approx([margin])
-    assert metrics.entropy(probs) == pytest.approx([entropy])
-
-
-# Intervals as printed in Newcombe (1998), Statistics in Medicine 17, 873–890, table II (method 10)
-NEWCOMBE = [
-    (56, 70, 48, 80, 0.0524, 0.3339),
-    (9, 10, 3, 10, 0.1705, 0.8090),
-    (6, 7, 2, 7, 0.0582, 0.8062),
-    (5, 56, 0, 29, -0.0381, 0.1926),
-    (0, 10, 0, 20, -0.1611, 0.2775),
-    (10, 10, 0, 20, 0.6791, 1.0000),
-]
-
-
-@pytest.mark.parametrize(("a", "n_a", "b", "n_b", "low", "high"), NEWCOMBE)
-def test_two_shares_differ_by_newcombes_interval(a, n_a, b, n_b, low, high):
-    found = metrics.compare_shares(a, n_a, b, n_b)
-    assert found[:3] == pytest.approx((100 * (a / n_a - b / n_b), 100 * low, 100 * high), abs=6e-3)
-
-
-def test_two_shares_are_compared_by_fishers_test():
-    assert metrics.compare_shares(3, 4, 1, 4)[3] == pytest.approx(34 / 70)  # the lady tasting tea
-    assert np.isnan(metrics.compare_shares(3, 4, 0, 0)).all()
+    assert mistakes.margin(probs) == pytest.approx([margin])
+    assert mistakes.entropy(probs) == pytest.approx([entropy])
 
 
 def mixed_up(there, back, n_a, n_b):
-    """(7, 7) counts where class 2 (n_a pictures) and class 4 (n_b) are taken for each other; the rest is right."""
+    """(7, 7) counts where class 2 (n_a images) and class 4 (n_b) are taken for each other; the rest is correct."""
     counts = np.diag([50, 50, n_a - there, 50, n_b - back, 50, 50])
     counts[2, 4], counts[4, 2] = there, back
     return counts
 
 
 def the_pair(counts):
-    table = metrics.asymmetry(counts)
+    table = mistakes.asymmetry(counts)
     return table[[{a, b} == {2, 4} for a, b in zip(table["a"], table["b"], strict=True)]].iloc[0]
 
 
-def test_a_mutual_confusion_is_mutual_whatever_the_sizes_of_the_classes():
+def test_a_mutual_confusion_is_symmetric_whatever_the_sizes_of_the_classes():
     row = the_pair(mixed_up(there=100, back=20, n_a=500, n_b=100))
     assert (row["difference"], row["p"]) == (0, 1)
     assert (row["there"].value, row["back"].value) == (0.2, 0.2)
 
 
-def test_a_one_way_confusion_is_found_with_equal_counts_and_the_frequent_way_comes_first():
+def test_asymmetry_is_found_despite_equal_counts_and_the_frequent_direction_comes_first():
     row = the_pair(mixed_up(there=40, back=40, n_a=500, n_b=100))
     assert (row["a"], row["b"]) == (4, 2) and (row["n_ab"], row["n_ba"]) == (40, 40)
     assert row["low"] > 0 and row["difference"] == pytest.approx(32)
     assert row["p_holm"] == pytest.approx(21 * row["p"]) and row["p_holm"] < 0.001  # of all 21 pairs
 
 
-def test_a_class_without_pictures_is_not_tested():
+def test_a_class_without_images_is_not_tested():
     counts = mixed_up(there=40, back=0, n_a=500, n_b=0)
-    table = metrics.asymmetry(counts)
+    table = mistakes.asymmetry(counts)
     assert len(table) == 21 and table["p"].isna().sum() == table["p_holm"].isna().sum() == 6
 
 
-def test_the_limit_of_the_calibration_error_holds_for_probabilities_that_are_right():
-    probs = RNG.dirichlet(np.full(7, 0.5), 300)
-    limit = metrics.calibration_error_limit(probs)
-    truths = (probs.cumsum(axis=1)[None] < RNG.random((60, 300, 1))).sum(axis=2).clip(0, 6)
-    below = np.mean([metrics.calibration_error(truth, probs) < limit for truth in truths])
-    assert 0.88 <= below < 1
-    assert metrics.calibration_error(truths[0], metrics.tempered(np.log(probs), 0.4)) > limit
-
-
-VOTES = {  # votes in the order of duplicates.VOTES -> class, or -1
-    "clear": ([6, 0, 0, 0, 0, 0, 4, 0, 0, 0], 0),
-    "most, though no majority": ([1, 1, 1, 1, 1, 3, 2, 0, 0, 0], 5),
-    "shared": ([4, 0, 4, 0, 0, 0, 2, 0, 0, 0], -1),
-    "contempt": ([4, 0, 0, 0, 0, 0, 0, 6, 0, 0], -1),
-    "not a face": ([0, 0, 0, 0, 0, 0, 0, 0, 0, 10], -1),
-    "shared with contempt": ([5, 0, 0, 0, 0, 0, 0, 5, 0, 0], -1),
-    "no vote": ([0] * 10, -1),
-}
-
-
-@pytest.mark.parametrize(("votes", "expected"), VOTES.values(), ids=VOTES)
-def test_most_voted(votes, expected):
-    assert metrics.most_voted(np.array([votes])).tolist() == [expected]
-
-
 def test_agreement_of_people_with_labels_and_network():
-    labels, answers, said = np.array([0, 1, 2, 3, 4]), [0, 2, 2, 5, 4], np.array([0, 2, -1, 6, -1])
-    label, network = metrics.agreement(labels, np.eye(7)[answers], said)
+    """Tied votes (-1) and answers that are none of the seven classes (7 or more) do not count."""
+    labels, answers, said = np.array([0, 1, 2, 3, 4, 5, 6]), [0, 2, 2, 5, 4, 5, 6], np.array([0, 2, -1, 6, -1, 7, 9])
+    label, network = mistakes.agreement(labels, np.eye(7)[answers], said)
     assert label == metrics.share(1, 3) and network == metrics.share(2, 3)
 
 
@@ -159,13 +113,13 @@ def test_figure(draw, axes, expected):
     figures.check(draw(), axes, expected)
 
 
-def test_the_frames_are_around_the_cells_that_are_discussed():
+def test_frames_surround_the_discussed_cells():
     matrix = plots.confusion(COUNTS, [(2, 4), (5, 0)]).axes[0]
     assert [patch.get_xy() for patch in matrix.patches] == [(4, 2), (0, 5)]  # x the predicted class, y the true one
 
 
 @pytest.mark.parametrize("place", [RIGHT, WRONG], ids=["right", "wrong"])
-def test_bars_are_the_distribution_with_the_truth_in_blue_and_a_wrong_answer_in_red(place):
+def test_bars_show_the_distribution_with_the_truth_in_blue_and_a_wrong_answer_in_red(place):
     bars = plots.predictions(FACES[:1], PROBS[[place]], LABELS[[place]]).axes[7]
     assert [bar.get_width() for bar in bars.patches] == PROBS[place].tolist()
     colors = [to_hex(bar.get_facecolor()) for bar in bars.patches]
@@ -174,12 +128,12 @@ def test_bars_are_the_distribution_with_the_truth_in_blue_and_a_wrong_answer_in_
     assert red == ([ANSWERS[place]] if place == WRONG else [])
 
 
-# -- the notebook, where pictures have twins and votes -----------------------------------------------------------------
+# -- the notebook, where images have twins and votes -------------------------------------------------------------------
 
 
 @pytest.fixture
 def faces_with_twins_and_votes(few_faces, tmp_path, monkeypatch):
-    """The drawn faces with five test pictures copied from training, and votes that agree with four labels of five."""
+    """Draw faces: five test images are copies of training images, and the votes agree with four labels of five."""
     arrays = dict(np.load(few_faces))
     train, public = (np.flatnonzero(arrays["split"] == split) for split in ("train", "public"))
     arrays["images"][public[:5]] = arrays["images"][train[:5]]
@@ -195,15 +149,15 @@ def faces_with_twins_and_votes(few_faces, tmp_path, monkeypatch):
 
 @pytest.fixture
 def finished(faces_with_twins_and_votes, store):
-    """What a training leaves in the store, with answers drawn at random: the notebook has nothing to train."""
+    """Leave a finished run with random predictions in the store, so that the notebook has nothing to train."""
     folder, dataset = runs.Run(preset="small", profile="smoke").folder, data.load()
     folder.mkdir(parents=True)
     logits = {split: RNG.normal(size=(len(dataset.where(split)), 7)) for split in ("val", "public")}
     np.savez(folder / "predictions.npz", **logits)
-    (folder / "run.json").write_text(json.dumps({"passes": 1, "data": {"training_pictures": 100}}))
+    (folder / "run.json").write_text(json.dumps({"epochs": 1, "data": {"training_images": 100}}))
 
 
-def test_the_notebook_tells_about_twins_and_votes(finished, tmp_path):
+def test_the_notebook_reports_twins_and_votes(finished, tmp_path):
     notebook, given = KIT / "notebooks/confusion.ipynb", {"profile": "smoke", "preset": "small"}
     out = str(tmp_path / "out.ipynb")
     executed = papermill.execute_notebook(str(notebook), out, given, cwd=str(tmp_path), progress_bar=False)
