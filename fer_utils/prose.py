@@ -1,7 +1,7 @@
-"""What a notebook shows, in two languages: sentences with computed numbers, figures and tables with captions.
+"""Display sentences with computed numbers, figures and tables in two languages, from a notebook.
 
-Jupyter shows both languages; the report picks one when it is woven, from the output's metadata (key `fer`). So a
-notebook runs once for both PDFs. This is the one room that knows IPython.
+Jupyter shows both languages. The report picks one of them from the output's metadata (key `fer`), so a notebook is
+executed once for all languages. This is the only module that imports IPython.
 """
 
 import html
@@ -13,17 +13,17 @@ LANGUAGES = ("en", "zh-TW")
 
 
 def say(en, zh_TW):
-    """A sentence or paragraph of Markdown, written by code from the results."""
+    """Display a paragraph of Markdown, written by code from the results."""
     text = {"en": en, "zh-TW": zh_TW}
     _display({"text/markdown": f"{en}\n\n{zh_TW}", "text/plain": f"{en}\n{zh_TW}"}, kind="say", text=text)
 
 
 def figure(fig, en, zh_TW, name):
-    """A matplotlib Figure as vectors, with its caption.
+    """Display a matplotlib Figure as vector graphics, with its caption.
 
     Args:
         fig: matplotlib Figure.
-        en, zh_TW: the caption, Markdown.
+        en, zh_TW: the caption, in Markdown.
         name: `fig-…`; text refers to it by `[Figure](#fig-…)`.
     """
     buffer = io.StringIO()
@@ -35,13 +35,13 @@ def figure(fig, en, zh_TW, name):
 
 
 def table(frame, en, zh_TW, name, header=None):
-    """A pandas DataFrame as a typeset table, with its caption. Cells are shown as `str` gives them.
+    """Display a DataFrame as a typeset table, with its caption; cells are converted by `str`.
 
     Args:
         frame: DataFrame; its index becomes the first column.
-        en, zh_TW: the caption, Markdown.
+        en, zh_TW: the caption, in Markdown.
         name: `tab-…`; text refers to it by `[Table](#tab-…)`.
-        header: dict of column name -> {"en": …, "zh-TW": …} for those that are translated.
+        header: dict of column name -> {"en": …, "zh-TW": …} for the columns to translate.
     """
     import pandas as pd
 
@@ -63,11 +63,13 @@ def table(frame, en, zh_TW, name, header=None):
 
 
 def _looks_numeric(column):
-    """Formatted numbers ("0.61 [0.59, 0.63]", "1,234", "–") line up on the right as numbers do."""
+    """Return whether all cells are formatted numbers ("0.61 [0.59, 0.63]", "1,234", "–"), which are right-aligned."""
     return all(not cell or cell[0] in "0123456789+-−–<." for cell in map(str, column))
 
 
 def _html_table(columns, rows):
+    """Return the HTML of a table from its column names and rows of strings."""
+
     def cells(words, tag):
         return "".join(f"<{tag}>{html.escape(word)}</{tag}>" for word in words)
 
@@ -76,9 +78,10 @@ def _html_table(columns, rows):
 
 
 def _display_caption(caption):
-    """The caption as Jupyter shows it; the report sets it from the figure's own metadata instead."""
+    """Display the caption in Jupyter; the report typesets it from the metadata of the figure or table instead."""
     _display({"text/markdown": f"*{caption['en']}*  \n{caption['zh-TW']}"}, kind="caption")
 
 
 def _display(bundle, **fer):
+    """Display a MIME bundle with the report's metadata."""
     display(bundle, raw=True, metadata={"fer": fer})

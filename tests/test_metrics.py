@@ -67,7 +67,8 @@ def test_per_class_agrees_with_scikit_learn():
     truth, predicted = random_answers()
     *expected, n = precision_recall_fscore_support(truth, predicted, labels=range(7))
     table = metrics.per_class(truth, one_hot(predicted))
-    assert table[["precision", "recall", "f1"]].to_numpy().T == pytest.approx(np.array(expected))
+    scores = table[["precision", "recall", "f1"]].to_numpy().T
+    assert scores == pytest.approx(np.array(expected))
     assert table["n"].tolist() == n.tolist()
 
 

@@ -1,13 +1,15 @@
-"""The mathematics behind the layers: each formula written once, and checks by answers that are found without it.
+"""The mathematics of the layers: formulas, and checks of them against results computed without them.
 
-A formula is an argument of its check, so a wrong one can be handed in as well, and is reported. The checks are Keras
-itself, its automatic derivatives (GradientTape), exact algebra (SymPy) and finite differences.
+Each check takes its formula as an argument, so it can be tested with a wrong one. Formulas are compared with Keras,
+automatic differentiation (GradientTape), exact algebra (SymPy) and finite differences.
 
 References:
-    Ioffe & Szegedy (2015), Batch normalization: accelerating deep network training.
-    Dumoulin & Visin (2016), A guide to convolution arithmetic for deep learning.
+    Ioffe & Szegedy (2015), Batch normalization: accelerating deep network training by reducing internal covariate
+    shift, ICML.
+    Dumoulin & Visin (2016), A guide to convolution arithmetic for deep learning, arXiv:1603.07285.
 """
 
+import itertools
 import math
 from functools import lru_cache
 from types import SimpleNamespace
@@ -22,9 +24,9 @@ from keras import layers, ops
 
 from fer_utils.labels import IMAGE_SHAPE
 
-EPSILON = 1e-3  # what Keras adds to a variance before its root
+EPSILON = 1e-3  # default of Keras' BatchNormalization
 STEP = 1e-5  # of finite differences: near the cube root of float64's precision, where their error is smallest
-TOLERANCES = {"tape": 1e-12, "keras": 1e-12, "differences": 1e-7}  # largest relative error that counts as equal
+TOLERANCES = {"tape": 1e-12, "keras": 1e-12, "differences": 1e-7}  # largest relative error that passes a check
 
 # -- the size of a convolution's output --------------------------------------------------------------------------------
 
@@ -33,20 +35,21 @@ PADDINGS = ("valid", "same", 1, 2)
 
 
 class Taps(NamedTuple):
-    """Which places of the input each output of a convolution reads, along one axis."""
+    """The input positions that each output of a convolution reads, along one axis."""
 
-    places: np.ndarray  # (outputs, kernel) int; below 0 or from `size` on lie the zeros of the padding
-    size: int
-    before: int  # zeros before the first place
-    after: int
+    places: np.ndarray  # (outputs, kernel) ints; positions below 0 or from `size` on are padding
+    size: int  # number of inputs
+    before: int  # zeros of padding before the input
+    after: int  # … and after it
 
 
 def conv_size(size, kernel, stride=1, dilation=1, padding="valid"):
-    """Number of outputs of a convolution along one axis.
+    """Return the number of outputs of a convolution along one axis.
 
     Args:
-        size: number of inputs. kernel, stride, dilation: ints from 1.
-        padding: "valid" (none), "same" (so many zeros that stride 1 keeps the size) or an int: zeros on either side.
+        size: number of inputs.
+        kernel, stride, dilation: ints from 1.
+        padding: "valid" (none), "same" (the size is kept at stride 1) or an int: number of zeros on either side.
 
     >>> conv_size(48, kernel=5, stride=2, padding=2)
     24
@@ -59,7 +62,7 @@ def conv_size(size, kernel, stride=1, dilation=1, padding="valid"):
 
 
 def same_padding(size, kernel, stride=1, dilation=1):
-    """Zeros that "same" adds (before, after); an odd one goes to the end.
+    """Return the zeros that "same" adds, (before, after); an odd one is added after.
 
     >>> same_padding(48, kernel=3, stride=2)
     (0, 1)
@@ -70,7 +73,7 @@ def same_padding(size, kernel, stride=1, dilation=1):
 
 
 def taps(size, kernel, stride=1, dilation=1, padding="valid"):
-    """The places that each output reads: Taps. Arguments as of `conv_size`."""
+    """Return the input positions that each output reads, as Taps; arguments as for `conv_size`."""
     fixed = 0 if padding == "valid" else padding
     before, after = same_padding(size, kernel, stride, dilation) if padding == "same" else (fixed, fixed)
     first = stride * np.arange(conv_size(size, kernel, stride, dilation, padding)) - before
@@ -78,70 +81,70 @@ def taps(size, kernel, stride=1, dilation=1, padding="valid"):
 
 
 def check_sizes(formula=conv_size, sizes=(11, 12, 24, 47, 48), windows=WINDOWS, paddings=PADDINGS):
-    """A formula for the output size against convolutions that Keras really computes.
+    """Compare a formula for the output size with convolutions computed by Keras.
 
     Args:
-        formula: called as `conv_size`.
-        sizes: ints. windows: (kernel, stride, dilation) of each; Keras refuses stride and dilation both above 1.
+        formula: function with the arguments of `conv_size`.
+        sizes: ints, sides of square images.
+        windows: (kernel, stride, dilation) triples; Keras rejects stride and dilation both above 1.
         paddings: "valid", "same" or ints.
 
     Returns:
-        DataFrame, a row a setting: kernel, stride, dilation, padding, size, formula, keras.
+        DataFrame, one row per setting: kernel, stride, dilation, padding, size, formula, keras.
     """
-    settings = [(*window, padding, size) for window in windows for padding in paddings for size in sizes]
-    rows = [
-        (k, s, d, padding, size, formula(size, k, s, d, padding), _convolve(size, k, s, d, padding).shape[1])
-        for k, s, d, padding, size in settings
-    ]
+    rows = []
+    for window, padding, size in itertools.product(windows, paddings, sizes):
+        setting = (size, *window, padding)
+        rows.append((*window, padding, size, formula(*setting), _convolve(*setting).shape[1]))
     return pd.DataFrame(rows, columns=["kernel", "stride", "dilation", "padding", "size", "formula", "keras"])
 
 
 def check_same_padding(formula=same_padding, sizes=(11, 12, 24, 47, 48), windows=WINDOWS):
-    """Does a convolution with these zeros around the picture give the same numbers as padding "same"?
+    """Check that explicit zeros around the image give the same convolution as padding "same".
 
     Args:
-        formula: called as `same_padding`. sizes, windows: as of `check_sizes`.
+        formula: function with the arguments of `same_padding`.
+        sizes, windows: as for `check_sizes`.
 
     Returns:
-        DataFrame, a row a setting: kernel, stride, dilation, size, before, after, equal (bool).
+        DataFrame, one row per setting: kernel, stride, dilation, size, before, after, equal (bool).
     """
     rows = []
-    for kernel, stride, dilation in windows:
-        for size in sizes:
-            zeros = formula(size, kernel, stride, dilation)
-            ours, keras_s = (_convolve(size, kernel, stride, dilation, padding) for padding in (zeros, "same"))
-            equal = ours.shape == keras_s.shape and np.allclose(ours, keras_s, atol=1e-5)
-            rows.append((kernel, stride, dilation, size, *zeros, equal))
+    for window, size in itertools.product(windows, sizes):
+        zeros = formula(size, *window)
+        ours, theirs = (_convolve(size, *window, padding) for padding in (zeros, "same"))
+        equal = ours.shape == theirs.shape and np.allclose(ours, theirs, atol=1e-5)
+        rows.append((*window, size, *zeros, equal))
     return pd.DataFrame(rows, columns=["kernel", "stride", "dilation", "size", "before", "after", "equal"])
 
 
 def _convolve(size, kernel, stride, dilation, padding):
-    """Keras' convolution of a fixed square picture; a padding in numbers (int, or before and after) is laid around."""
-    picture = np.random.default_rng(0).normal(size=(1, size, size, 1)).astype(np.float32)
+    """Convolve a fixed square image by Keras; padding may also be an int or (before, after)."""
+    image = np.random.default_rng(0).normal(size=(1, size, size, 1)).astype(np.float32)
     if padding not in ("valid", "same"):
         zeros = padding if isinstance(padding, int) else (padding, padding)
-        picture, padding = layers.ZeroPadding2D(zeros)(picture), "valid"
-    return ops.convert_to_numpy(_conv_layer(kernel, stride, dilation, padding)(picture))
+        image, padding = layers.ZeroPadding2D(zeros)(image), "valid"
+    return ops.convert_to_numpy(_conv_layer(kernel, stride, dilation, padding)(image))
 
 
 @lru_cache
 def _conv_layer(kernel, stride, dilation, padding):
-    """Built once for all sizes. Its weights differ from place to place, so that zeros on the wrong side are noticed."""
+    """Build a layer once for all sizes; its weights are asymmetric, so zeros on the wrong side change the result."""
     weights = keras.initializers.RandomNormal(seed=0)
     return layers.Conv2D(1, kernel, stride, padding, dilation_rate=dilation, kernel_initializer=weights)
 
 
 def beside(ours, theirs):
-    """Two Series of whole numbers as one of texts: "24" where they agree, "24 ≠ 25" where not."""
+    """Format two Series of ints as one Series of strings: "24" where they are equal, "24 ≠ 25" where not."""
     numbers = ours.map("{:,}".format)
     return numbers.where(ours == theirs, numbers + " ≠ " + theirs.map("{:,}".format))
 
 
-# -- two layers, forwards and backwards --------------------------------------------------------------------------------
+# -- two layers, forward and backward ----------------------------------------------------------------------------------
 #
-# A forward pass takes its inputs and the library that does the `maths`: np for numbers, keras.ops for tensors, SYMBOLS
-# for algebra. It returns all its values, `loss` among them. An inner value may be given instead of being computed, and
-# then be varied: so its own derivative is found.
+# A forward function takes its inputs and a math library (`maths`): np for numbers, keras.ops for tensors, SYMBOLS for
+# algebra. It returns all its values, including `loss`. An intermediate value may be given instead of being computed, so
+# that the loss can be differentiated with respect to it.
 
 SYMBOLS = SimpleNamespace(
     sum=np.sum,
@@ -153,12 +156,14 @@ SYMBOLS = SimpleNamespace(
 
 
 def batch_norm(x, gamma, beta, upstream, epsilon=EPSILON, maths=np, **given):
-    """Batch normalisation of the training, and the loss sum(upstream * y): its gradient at y is then `upstream`.
+    """Apply batch normalization in training mode, with the loss sum(upstream * y), whose gradient at y is `upstream`.
 
     Args:
-        x, upstream: (m, channels). gamma, beta: (channels,). epsilon: positive number.
+        x, upstream: (m, channels).
+        gamma, beta: (channels,).
+        epsilon: positive number.
         maths: np, keras.ops or SYMBOLS.
-        given: mean, var or x_hat, to be taken as they are.
+        given: mean, var or x_hat, used instead of being computed.
 
     Returns:
         Namespace with all inputs and mean, var, sd (channels,), x_hat, y (m, channels) and loss.
@@ -173,13 +178,13 @@ def batch_norm(x, gamma, beta, upstream, epsilon=EPSILON, maths=np, **given):
 
 
 def batch_norm_gradients(v):
-    """Gradients of the loss at every value of batch normalisation, from the last to the first.
+    """Compute the gradients of the loss at every value of batch normalization, from the last to the first.
 
     Args:
-        v: what `batch_norm` returns.
+        v: namespace returned by `batch_norm`.
 
     Returns:
-        Dict of name -> gradient, shaped as the value of that name.
+        Dict of name -> gradient, of the shape of that value.
     """
     m, centred = len(v.x), v.x - v.mean
     d_x_hat = v.gamma * v.upstream
@@ -191,62 +196,64 @@ def batch_norm_gradients(v):
 
 
 def batch_norm_gradient_in_one(v):
-    """The gradient at x alone, all steps of `batch_norm_gradients` in one line."""
+    """Compute the gradient at x in one formula, all steps of `batch_norm_gradients` combined."""
     d_gamma, d_beta = (v.upstream * v.x_hat).sum(axis=0), v.upstream.sum(axis=0)
     return {"x": v.gamma / v.sd * (v.upstream - d_beta / len(v.x) - v.x_hat * d_gamma / len(v.x))}
 
 
 def softmax_cross_entropy(logits, truth, maths=np, **given):
-    """Softmax of one picture's logits, and the cross-entropy with its true class.
+    """Compute the softmax of one image's logits, and the cross-entropy with its true class.
 
     Args:
-        logits: (classes,). truth: (classes,) that sum to 1: 1 for the true class, else 0.
+        logits: (classes,).
+        truth: (classes,), sums to 1; one-hot for a label.
         maths: np, keras.ops or SYMBOLS.
-        given: probs, to be taken as they are.
+        given: probs, used instead of being computed.
 
     Returns:
         Namespace with logits, truth, probs (classes,) and loss.
     """
-    powers = maths.exp(logits)  # of moderate logits; a library would subtract the largest one first
+    powers = maths.exp(logits)  # the logits are moderate; a library would subtract the largest one first
     probs = given.get("probs", powers / maths.sum(powers))
     return SimpleNamespace(logits=logits, truth=truth, probs=probs, loss=-maths.sum(truth * maths.log(probs)))
 
 
 def softmax_jacobian(probs):
-    """Derivatives of every probability k (row) by every logit i (column): p_k (1 − p_k) where i = k, else −p_k p_i."""
+    """Return the derivatives of probability k (row) by logit i (column): p_k (1 − p_k) where i = k, else −p_k p_i."""
     return np.diag(probs) - np.outer(probs, probs)
 
 
 def softmax_gradients_by_cases(v, jacobian=softmax_jacobian):
-    """Gradients of the cross-entropy at the probabilities, and through both cases of the softmax at the logits."""
+    """Compute the gradients of the cross-entropy at the probabilities and, by the chain rule, at the logits."""
     d_probs = -v.truth / v.probs
     return {"probs": d_probs, "logits": d_probs @ jacobian(v.probs)}
 
 
 def softmax_gradients(v):
-    """The gradient at the logits as it is used: prediction minus truth."""
+    """Compute the gradient of the cross-entropy at the logits in one formula: prediction minus truth."""
     return {"logits": v.probs - v.truth}
 
 
-# -- three answers that are found without the formulas -----------------------------------------------------------------
+# -- checks of gradients -----------------------------------------------------------------------------------------------
 
 
-def check_gradients(gradients, forward, keras_forward, inputs, letters):
-    """Formulas for gradients against exact algebra, automatic derivatives and finite differences.
+def check_gradients(gradients, forward, keras_forward, inputs, symbolic_inputs):
+    """Compare formulas for gradients with exact algebra, automatic differentiation and finite differences.
 
     Args:
-        gradients: formula; what `forward` returns -> dict of name -> gradient.
-        forward: the layer with its loss, as `batch_norm`.
-        keras_forward: the same by Keras' own layer.
-        inputs: dict of the layer's inputs in numbers (float64). letters: the same in SymPy's symbols.
+        gradients: formula, a function of the namespace returned by `forward` -> dict of name -> gradient.
+        forward: the layer with its loss, such as `batch_norm`.
+        keras_forward: the same, with Keras' layer.
+        inputs: dict of the layer's inputs as float64 arrays.
+        symbolic_inputs: the same as arrays of SymPy symbols.
 
     Returns:
-        DataFrame with a row a gradient: entries, nonzero (how many of them differ from SymPy's derivative; the others
-        are exactly equal), and the largest relative errors against the tape through `forward`, the tape through Keras'
-        layer (NaN where Keras keeps the value to itself) and central differences with step 1e-5.
+        DataFrame, one row per gradient: entries; nonzero (how many of them differ from SymPy's derivative); and the
+        largest relative errors: tape (GradientTape through `forward`), keras (GradientTape through Keras' layer; NaN
+        where the layer does not expose the value) and differences (central ones).
     """
     found = gradients(forward(**inputs))
-    residuals = symbolic_residuals(gradients, forward, letters)
+    residuals = symbolic_residuals(gradients, forward, symbolic_inputs)
     references = {
         "tape": tape_gradients(forward, inputs, found),
         "keras": tape_gradients(keras_forward, inputs, found),
@@ -264,48 +271,52 @@ def check_gradients(gradients, forward, keras_forward, inputs, letters):
 
 
 def agree(checks):
-    """Which rows of `check_gradients` pass all their checks: Series of bool."""
-    close = [~(checks[kind] > largest) for kind, largest in TOLERANCES.items()]  # NaN: nothing to compare with
+    """Return which rows of `check_gradients` pass all their checks, as a Series of bools."""
+    close = [~(checks[kind] > largest) for kind, largest in TOLERANCES.items()]  # NaN (nothing to compare with) passes
     return pd.concat([checks["nonzero"] == 0, *close], axis=1).all(axis=1)
 
 
 def as_text(checks):
-    """The table of `check_gradients` as it is printed: "0 / 9" of SymPy's entries, errors as "2e−16", NaN as "–"."""
+    """Format the table of `check_gradients` for print: "0 / 9" entries, errors as "2e−16", NaN as "–"."""
     text = checks[list(TOLERANCES)].map("{:.0e}".format).replace({"nan": "–", "0e+00": "0"})
     text = text.apply(lambda column: column.str.replace("-", "−"))
     text.insert(0, "nonzero", checks["nonzero"].astype(str) + " / " + checks["entries"].astype(str))
     return text
 
 
-def symbolic_residuals(gradients, forward, letters):
-    """Formula minus SymPy's derivative, over a common denominator and multiplied out: 0 where they are the same.
+def symbolic_residuals(gradients, forward, inputs):
+    """Return the expanded numerators of formula minus SymPy's derivative: 0 where they are equal.
+
+    Args:
+        gradients, forward: as for `check_gradients`.
+        inputs: dict of arrays of SymPy symbols.
 
     Returns:
-        Dict of name -> list of SymPy expressions, one an entry of the gradient.
+        Dict of name -> list of SymPy expressions, one per entry of the gradient.
     """
-    values, residuals = forward(**letters, maths=SYMBOLS), {}
+    values, residuals = forward(**inputs, maths=SYMBOLS), {}
     for name, gradient in gradients(values).items():
         value = np.asarray(getattr(values, name))
-        free = symbols("free", value.shape)  # stands for the value while the loss is differentiated by it
-        loss = forward(**{**letters, name: free}, maths=SYMBOLS).loss
+        free = symbols("free", value.shape)  # stands for the value while the loss is differentiated
+        loss = forward(**{**inputs, name: free}, maths=SYMBOLS).loss
         back = dict(zip(free.flat, value.flat, strict=True))
         derivative = [sympy.diff(loss, symbol).subs(back) for symbol in free.flat]
-        residuals[name] = [_multiplied_out(g - d) for g, d in zip(gradient.flat, derivative, strict=True)]
+        residuals[name] = [_expanded_numerator(g - d) for g, d in zip(gradient.flat, derivative, strict=True)]
     return residuals
 
 
-def _multiplied_out(expression):
+def _expanded_numerator(expression):
     return sympy.expand(sympy.numer(sympy.together(expression)))
 
 
 def symbols(name, shape, **assumptions):
-    """An array of SymPy symbols."""
+    """Return an array of SymPy symbols; `assumptions` as for `sympy.Symbol`."""
     made = [sympy.Symbol(f"{name}_{number}", **assumptions) for number in range(math.prod(shape))]
     return np.array(made, dtype=object).reshape(shape)
 
 
 def tape_gradients(forward, inputs, names):
-    """Automatic derivatives of the loss at those of the named values that `forward` gives away: dict of arrays."""
+    """Differentiate the loss by those of the named values that `forward` returns, with GradientTape: dict of arrays."""
     tensors = {name: tf.constant(value) for name, value in inputs.items()}
     with tf.GradientTape() as tape:
         tape.watch(list(tensors.values()))
@@ -315,31 +326,33 @@ def tape_gradients(forward, inputs, names):
 
 
 def differences(forward, inputs, name, step=STEP):
-    """Central differences of the loss at the named value, one entry after the other: array shaped as the value."""
+    """Differentiate the loss by the named value with central differences: an array of the value's shape."""
     value = getattr(forward(**inputs), name)
     gradient = np.empty_like(value)
-    for place in np.ndindex(value.shape):
+    for index in np.ndindex(value.shape):
         up, down = value.copy(), value.copy()
-        up[place] += step
-        down[place] -= step
-        above, below = (forward(**{**inputs, name: moved}).loss for moved in (up, down))
-        gradient[place] = (above - below) / (2 * step)
+        up[index] += step
+        down[index] -= step
+        above, below = (forward(**{**inputs, name: changed}).loss for changed in (up, down))
+        gradient[index] = (above - below) / (2 * step)
     return gradient
 
 
 def relative_error(found, expected):
-    """Largest difference of two arrays as a share of the largest entry of the second; NaN where that is None."""
+    """Return the largest difference of two arrays relative to the largest entry of the second; NaN if that is None."""
     return math.nan if expected is None else float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
 def sweep_steps(gradients, forward, inputs, name, steps):
-    """How wrong central differences are, for every step and in two precisions.
+    """Measure the error of central differences for each step, in two precisions.
 
     Args:
-        gradients, forward, inputs: as of `check_gradients`. name: of one value. steps: floats, ascending.
+        gradients, forward, inputs: as for `check_gradients`.
+        name: the value at which to differentiate.
+        steps: floats, ascending.
 
     Returns:
-        DataFrame with index `step` and columns float64 and float32: relative errors against the formula in float64.
+        DataFrame, one row per step; columns float64 and float32: relative errors against the formula in float64.
     """
     truth, errors = gradients(forward(**inputs))[name], {}
     for precision in ("float64", "float32"):
@@ -350,50 +363,50 @@ def sweep_steps(gradients, forward, inputs, name, steps):
 
 
 def slopes(errors, largest=0.1):
-    """Exponents with which an error changes with the step, below and above its best step.
+    """Fit the exponents with which the error depends on the step, below and above the best step.
 
     Args:
-        errors: Series over steps, a column of `sweep_steps`. largest: steps above it are left out.
+        errors: Series over steps, a column of `sweep_steps`.
+        largest: steps above it are left out.
 
     Returns:
-        (below, above): slopes on log-log paper, of the steps at least three times smaller or larger than the best.
+        (below, above): slopes in log-log scale over the steps at least three times smaller or larger than the best.
     """
     best = errors.idxmin()
     sides = errors[errors.index < best / 3], errors[(errors.index > 3 * best) & (errors.index <= largest)]
     return tuple(float(np.polyfit(np.log(side.index), np.log(side), 1)[0]) for side in sides)
 
 
-# -- the two layers with numbers and with letters ----------------------------------------------------------------------
+# -- the two layers with numeric and symbolic inputs -------------------------------------------------------------------
 
 
 def batch_norm_inputs(m, channels, seed=0):
-    """Inputs of `batch_norm` in numbers: x, upstream (m, channels), gamma, beta (channels,), epsilon; float64.
+    """Draw float64 inputs of `batch_norm`: x, upstream (m, channels), gamma, beta (channels,), epsilon.
 
     Raises:
         ValueError: for fewer than three examples.
     """
     if m < 3:
-        raise ValueError(
-            f"m={m}: take 3 or more; two examples become ±1 whatever they are, so hardly any gradient is left"
-        )
+        raise ValueError(f"m={m}: take 3 or more; two examples always become ±1, so hardly any gradient is left")
     rng = np.random.default_rng(seed)
-    spread = np.linspace(-3, 3, m)[:, None]  # finite differences are useless where a variance is nearly 0
+    spread = np.linspace(-3, 3, m)[:, None]  # finite differences are inaccurate where the variance is nearly 0
     x, upstream = rng.permuted(spread + rng.normal(1, 1, (m, channels)), axis=0), rng.normal(size=(m, channels))
     gamma, beta = rng.uniform(0.5, 1.5, channels), rng.normal(size=channels)
     return {"x": x, "gamma": gamma, "beta": beta, "upstream": upstream, "epsilon": np.float64(EPSILON)}
 
 
-def check_batch_norm(gradients=batch_norm_gradients, m=4, channels=3, letters=3, seed=0):
-    """`check_gradients` of batch normalisation.
+def check_batch_norm(gradients=batch_norm_gradients, m=4, channels=3, symbolic_size=3, seed=0):
+    """Run `check_gradients` on batch normalization.
 
     Args:
-        gradients: formula, as `batch_norm_gradients`.
-        m, channels: of the check in numbers (m from 3). letters: batch and channels of the check in algebra.
-        seed: int, of the numbers.
+        gradients: formula, such as `batch_norm_gradients`.
+        m, channels: shape of the numeric batch; m from 3.
+        symbolic_size: number of examples and of channels of the symbolic batch.
+        seed: int, draws the numbers.
     """
-    shape = (letters, letters)
-    algebra = {name: symbols(name, shape, real=True) for name in ("x", "upstream")}
-    algebra |= {name: symbols(name, shape[:1], real=True) for name in ("gamma", "beta")}
+    batch, vector = (symbolic_size, symbolic_size), (symbolic_size,)
+    shapes = {"x": batch, "upstream": batch, "gamma": vector, "beta": vector}
+    algebra = {name: symbols(name, shape, real=True) for name, shape in shapes.items()}
     algebra["epsilon"] = sympy.Symbol("epsilon", positive=True)
     return check_gradients(gradients, batch_norm, _keras_batch_norm, batch_norm_inputs(m, channels, seed), algebra)
 
@@ -406,19 +419,24 @@ def _keras_batch_norm(x, gamma, beta, upstream, epsilon, maths):
 
 
 def softmax_inputs(classes=7, seed=0):
-    """Inputs of `softmax_cross_entropy` in numbers: logits and truth (classes,), float64."""
+    """Draw float64 inputs of `softmax_cross_entropy`: logits and truth, (classes,) each."""
     rng = np.random.default_rng(seed)
     return {"logits": rng.normal(0, 2, classes), "truth": np.eye(classes)[rng.integers(classes)]}
 
 
-def check_softmax(gradients=softmax_gradients, classes=7, letters=3, seed=0):
-    """`check_gradients` of softmax with cross-entropy; in algebra for every truth that sums to 1. Arguments alike."""
-    truth = symbols("truth", (letters,), real=True)
+def check_softmax(gradients=softmax_gradients, classes=7, symbolic_size=3, seed=0):
+    """Run `check_gradients` on softmax with cross-entropy; the symbolic truth is anything that sums to 1.
+
+    Args:
+        gradients: formula, such as `softmax_gradients`.
+        classes, symbolic_size: number of classes of the numeric and of the symbolic check.
+        seed: int, draws the numbers.
+    """
+    truth = symbols("truth", (symbolic_size,), real=True)
     truth[-1] = 1 - truth[:-1].sum()
-    algebra = {"logits": symbols("logits", (letters,), real=True), "truth": truth}
-    return check_gradients(
-        gradients, softmax_cross_entropy, _keras_cross_entropy, softmax_inputs(classes, seed), algebra
-    )
+    algebra = {"logits": symbols("logits", (symbolic_size,), real=True), "truth": truth}
+    inputs = softmax_inputs(classes, seed)
+    return check_gradients(gradients, softmax_cross_entropy, _keras_cross_entropy, inputs, algebra)
 
 
 def _keras_cross_entropy(logits, truth, maths):
@@ -430,16 +448,16 @@ def _keras_cross_entropy(logits, truth, maths):
 
 
 class Counts(NamedTuple):
-    """What a layer costs, from its settings and the shape of its input alone."""
+    """The cost of a layer, computed from its config and the shape of its input."""
 
-    output: tuple  # shape, without the batch
+    output: tuple  # shape, without the batch axis
     parameters: int = 0
-    trained: int = 0
-    flops: int = 0  # of one picture's forward pass; a multiply-add is 2
+    trained: int = 0  # trainable parameters
+    flops: int = 0  # of the forward computation for one image; a multiply-add counts as 2
 
 
 def conv_counts(config, shape):
-    """Counts of a convolution: a kernel over all input channels, and one bias, for each filter."""
+    """Count a convolution: each filter has a kernel over all input channels, and one bias."""
     *sides, channels = shape
     places = _slide(sides, config["kernel_size"], config)
     weights = math.prod(config["kernel_size"]) * channels * config["filters"]
@@ -448,7 +466,7 @@ def conv_counts(config, shape):
 
 
 def dense_counts(config, shape):
-    """Counts of a dense layer: a weight for each pair of input and output, and one bias for each output."""
+    """Count a dense layer: one weight per pair of input and output, and one bias per output."""
     *places, inputs = shape
     weights = inputs * config["units"]
     parameters = weights + config["use_bias"] * config["units"]
@@ -456,31 +474,32 @@ def dense_counts(config, shape):
 
 
 def batch_norm_counts(config, shape):
-    """Counts of batch normalisation: gamma and beta are trained, the moving mean and variance are not.
+    """Count batch normalization: gamma and beta are trained, the moving mean and variance are not.
 
-    After the training it is one multiply-add a value: y = a x + b with a = gamma / sd and b = beta − a mean.
+    At inference it is one multiply-add per value: y = a x + b with a = gamma / sd and b = beta − a mean.
     """
     return Counts(shape, 4 * shape[-1], 2 * shape[-1], 2 * math.prod(shape))
 
 
 def pool_counts(config, shape):
-    """Counts of a pooling: its window slides as a kernel does, and has no weights."""
+    """Count a pooling layer: its window moves like a kernel, without weights."""
     *sides, channels = shape
     return Counts((*_slide(sides, config["pool_size"], config), channels))
 
 
 def flatten_counts(config, shape):
+    """Count a flatten layer, which only changes the shape."""
     return Counts((math.prod(shape),))
 
 
 def _slide(sides, window, config):
-    """Output height and width of a window that slides over an input."""
+    """Return the output height and width of a window moved over an input."""
     dilation = config.get("dilation_rate", (1, 1))
     steps = zip(sides, window, config["strides"], dilation, strict=True)
     return [conv_size(*along_axis, config["padding"]) for along_axis in steps]
 
 
-# A layer that is not here changes no shape, has no parameters and hardly costs anything.
+# Other layers change no shape, have no parameters and cost next to nothing.
 FORMULAS = {
     "Conv2D": conv_counts,
     "Dense": dense_counts,
@@ -492,17 +511,17 @@ FORMULAS = {
 
 
 def check_counts(model, formulas=FORMULAS):
-    """Formulas for shapes and parameters against a model, layer by layer.
+    """Compare formulas for shapes and parameters with a model, layer by layer.
 
-    Only the layers' settings are read for the formulas; every shape follows from the one before it.
+    The formulas read only the layers' configs; each input shape is the computed output shape of the previous layer.
 
     Args:
-        model: flat Keras model whose layers form a chain, input (48, 48, 1).
-        formulas: dict of kind of layer -> formula, as FORMULAS.
+        model: Keras model whose layers form a chain, input (48, 48, 1).
+        formulas: dict of layer class -> formula, as FORMULAS.
 
     Returns:
-        DataFrame with index `layer` and columns kind, output, keras_output (tuples), parameters, keras_parameters,
-        trained, keras_trained and flops.
+        DataFrame, one row per layer: kind, output, keras_output (tuples), parameters, keras_parameters, trained,
+        keras_trained, flops.
     """
     shape, rows = IMAGE_SHAPE, {}
     for layer in model.layers:
@@ -520,11 +539,11 @@ def check_counts(model, formulas=FORMULAS):
 
 
 def total_counts(model, formulas=FORMULAS):
-    """`check_counts` of a whole network: dict of numbers.
+    """Sum `check_counts` over a model.
 
     Returns:
-        layers; shapes (of how many layers it is not Keras'); parameters, keras_parameters; trained, keras_trained;
-        flops (of the conv and dense layers); batch_norm_flops.
+        Dict of ints: layers; shapes (number of layers whose shape differs from Keras'); parameters, keras_parameters;
+        trained, keras_trained; flops (of the conv and dense layers); batch_norm_flops.
     """
     counts = check_counts(model, formulas)
     names = ("parameters", "keras_parameters", "trained", "keras_trained")
