@@ -1,9 +1,9 @@
-"""Predictions: a finished run and pictures -> a csv `id,label`, written whole or not at all.
+"""Predict the classes of images with a finished run, and write them as a csv `id,label`.
 
-python -m fer_utils.predict test.csv prediction.csv --run preset=A profile=full  # trained first, where it is not yet
+python -m fer_utils.predict test.csv prediction.csv --run preset=A profile=full  # trains the run first if necessary
 python -m fer_utils.predict faces/ --detail                                      # a folder of face crops -> build/
-python -m fer_utils.predict --keep weights --run preset=A                        # what predicting needs, in a folder
-python -m fer_utils.predict test.csv prediction.csv --weights weights            # … and from there
+python -m fer_utils.predict --keep weights --run preset=A                        # copy model and settings to a folder
+python -m fer_utils.predict test.csv prediction.csv --weights weights            # predict with that folder
 """
 
 import argparse
@@ -15,8 +15,8 @@ import shutil
 import sys
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
-from uuid import uuid4
 
 import numpy as np
 import pydantic
@@ -26,19 +26,19 @@ from fer_utils import readers, runs
 from fer_utils.labels import CLASSES
 from fer_utils.readers import DataError
 
-KEPT = ("model.keras", "run.json")  # what predicting needs of a run
-CHUNK = 1024  # pictures between two steps of the progress bar
-WANTED = "Wanted is a csv with the columns id and feature, or a folder of PNG or JPG pictures of faces."
+KEPT = ("model.keras", "run.json")  # the files of a run that predicting needs
+CHUNK = 1024  # images per step of the progress bar
+WANTED = "The input must be a csv with the columns id and feature, or a folder of PNG or JPG images of faces."
 
 
 class PredictionError(ValueError):
-    """Nothing can be predicted so; the message says why and what to do."""
+    """The input cannot be predicted; the message says why and what to do."""
 
 
-class Pictures(NamedTuple):
-    """Pictures without labels, in the order of their source."""
+class Inputs(NamedTuple):
+    """Images without labels, in the order of their source."""
 
-    ids: list[str]  # as a csv gives them, or the names of the files
+    ids: list[str]  # n ids of a csv, or file names
     images: np.ndarray  # (n, 48, 48, 1) uint8
 
 
@@ -46,10 +46,16 @@ class Pictures(NamedTuple):
 
 
 def read(path):
-    """Pictures from a csv `id,feature` (also packed: .gz, .bz2, .xz) or from a folder of face crops.
+    """Read images from a csv `id,feature` (plain, .gz, .bz2 or .xz) or from a folder of face crops.
+
+    Args:
+        path: str or Path.
+
+    Returns:
+        Inputs.
 
     Raises:
-        DataError: naming file, row and value of what is wrong.
+        DataError: the message names file, row and value of what is wrong.
     """
     path = Path(path)
     if not path.exists():
@@ -58,7 +64,7 @@ def read(path):
 
 
 def read_csv(path):
-    """The course's test.csv: a column `id` and a column `feature` (or `pixels`) of 2,304 grey levels 0…255."""
+    """Read the course's test.csv: columns `id` and `feature` (or `pixels`), the latter of 2,304 grey levels 0…255."""
     name, opener = str(path), partial(open, path, "rb")
     kind = readers.identify(name, opener)
     if not {"id", "pixels"} <= set(kind.roles):
@@ -72,26 +78,26 @@ def read_csv(path):
             pixels += readers.parse_pixels(cells[pixels_at])
             number = cells[id_at].strip()
             if not number or number in row_of:
-                why = f"is there already, in row {row_of[number]}" if number else "is empty"
+                why = f"is already in row {row_of[number]}" if number else "is empty"
                 raise ValueError(f"id {readers.shown(number)} {why}")
             row_of[number] = row
     if not row_of:
         raise DataError(f"{name}: has a header and no rows. Copy or download it again.")
-    return Pictures(list(row_of), np.frombuffer(pixels, np.uint8).reshape(-1, *readers.IMAGE_SHAPE))
+    return Inputs(list(row_of), np.frombuffer(pixels, np.uint8).reshape(-1, *readers.IMAGE_SHAPE))
 
 
 def read_folder(folder):
-    """All PNG and JPG pictures in a folder and its folders; their ids are their names, as seen from that folder."""
+    """Read all PNG and JPG images below a folder; their ids are their paths relative to it."""
     files = [entry.path for entry in readers.files_below(folder)]
-    files = [file for file in files if file.lower().endswith(readers.PICTURE_SUFFIXES)]
+    files = [file for file in files if file.lower().endswith(readers.IMAGE_SUFFIXES)]
     if not files:
-        raise DataError(f"{folder}: there is no PNG or JPG picture in it. {WANTED}")
-    crops = [read_crop(file) for file in tqdm(files, desc="read", unit="picture", disable=None, leave=False)]
-    return Pictures([os.path.relpath(file, folder) for file in files], np.stack(crops)[..., None])
+        raise DataError(f"{folder}: contains no PNG or JPG image. {WANTED}")
+    crops = [read_crop(file) for file in tqdm(files, desc="read", unit="image", disable=None, leave=False)]
+    return Inputs([os.path.relpath(file, folder) for file in files], np.stack(crops)[..., None])
 
 
 def read_crop(path):
-    """A picture of a face as FER2013 would have it, (48, 48) uint8: grey, its middle square, as many pixels."""
+    """Read an image of a face as (48, 48) uint8: convert it to grey, crop its central square and resize it."""
     from PIL import Image, ImageOps
 
     try:
@@ -100,49 +106,51 @@ def read_crop(path):
                 raise ValueError("more than 8 bits a pixel")
             grey = ImageOps.exif_transpose(image).convert("L")
         return np.asarray(ImageOps.fit(grey, readers.SIZE, Image.Resampling.BICUBIC))
-    except Exception as error:  # Pillow raises many kinds for a broken picture
-        raise DataError(f"{path}: unreadable picture ({error}). Save it again as 8-bit PNG, or remove it.") from error
+    except Exception as error:  # Pillow raises many types for a damaged image
+        raise DataError(f"{path}: unreadable image ({error}). Save it again as 8-bit PNG, or remove it.") from error
 
 
 # -- predicting --------------------------------------------------------------------------------------------------------
 
 
 def predict(run, images):
-    """Probabilities (n, 7) float32 of pictures (n, 48, 48, 1), with the run's own test-time augmentation.
+    """Compute class probabilities with the run's own test-time augmentation.
 
     Args:
         run: `runs.Finished`.
-        images: uint8 grey levels.
+        images: (n, 48, 48, 1) uint8.
+
+    Returns:
+        (n, 7) float32; rows sum to 1.
 
     Raises:
-        RunError: where the run's network cannot be loaded.
+        RunError: the model cannot be loaded.
     """
     from scipy.special import softmax
 
-    from fer_utils import training  # imports TensorFlow: only when the pictures are known to be readable
+    from fer_utils import training  # imports TensorFlow: only once the images are known to be readable
 
     model, tta = load_model(run), run.info["settings"]["tta"]
-    found = []
-    with tqdm(total=len(images), desc="predict", unit="picture", disable=None) as bar:
+    logits = []
+    with tqdm(total=len(images), desc="predict", unit="image", disable=None) as bar:
         for start in range(0, len(images), CHUNK):
             part = images[start : start + CHUNK]
-            found.append(training.predict(model, part) if tta == "none" else training.predict_views(model, part, tta))
+            logits.append(training.predict(model, part) if tta == "none" else training.predict_views(model, part, tta))
             bar.update(len(part))
-    return softmax(np.concatenate(found), axis=1)
+    return softmax(np.concatenate(logits), axis=1)
 
 
 def load_model(run):
-    """The run's network."""
-    path = run.folder / "model.keras"
+    """Load the model of a run."""
     try:
         return run.model()
-    except Exception as error:  # Keras raises many kinds for a file that is damaged or missing
-        reason = str(error).strip().splitlines()[0][:200]
+    except Exception as error:  # Keras raises many types for a damaged or missing file
+        reason, path = str(error).strip().splitlines()[0][:200], run.folder / "model.keras"
         raise runs.RunError(f"{path} cannot be loaded ({reason}): copy it again, or train again") from error
 
 
 def weights_in(folder):
-    """The run whose weights `keep` has put into a folder."""
+    """Return the run that `keep` has copied into a folder."""
     if missing := [name for name in KEPT if not (folder / name).is_file()]:
         raise PredictionError(f"{folder} has no {missing[0]}: train first, or name a folder with {' and '.join(KEPT)}")
     return runs.Finished(folder)
@@ -173,119 +181,115 @@ def run_of(words):
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def checked_target(path, pictures):
-    """Where a prediction shall go, refused before anything is computed.
+def checked_target(path, source):
+    """Return the absolute path of the prediction to write.
 
     Raises:
-        PredictionError: where no file can be written, or the pictures would be lost.
+        PredictionError: no file can be written there, or it would replace the images.
     """
-    path = Path(path).resolve()  # a link stays a link, and what it leads to is replaced
-    if path == Path(pictures).resolve():
-        raise PredictionError(f"{path} holds the pictures: give the prediction another name")
+    path = Path(path).resolve()  # a link is kept, and the file it points to is replaced
+    if path == Path(source).resolve():
+        raise PredictionError(f"{path} holds the images: give the prediction another name")
     if path.exists() and not path.is_file():
-        raise PredictionError(f"{path} is no file: the prediction cannot be written there")
+        raise PredictionError(f"{path} is not a file: the prediction cannot be written there")
     if not path.parent.is_dir():
         raise PredictionError(f"{path.parent}: there is no such folder for the prediction")
     return path
 
 
 def write(path, ids, probs, detail=False):
-    """Writes a prediction: `id,label`, a row for each picture in their order.
+    """Write a prediction `id,label`, a row per image, completely or not at all.
 
     Args:
-        path: Path; its folder exists.
+        path: Path in an existing folder.
         ids: n strings. probs: (n, 7).
-        detail: also the class's name and its probability.
+        detail: also write the name of the class and its probability.
     """
     labels = probs.argmax(axis=1)
-    rows = [[number, label] for number, label in zip(ids, labels, strict=True)]
+    header, rows = ["id", "label"], [[number, label] for number, label in zip(ids, labels, strict=True)]
     if detail:
+        header += ["class", "probability"]
         rows = [[*row, CLASSES[row[1]], f"{p:.3f}"] for row, p in zip(rows, probs.max(axis=1), strict=True)]
-    half = path.with_name(f".unfinished-{uuid4().hex}")
-    try:
-        with open(half, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            header = ["id", "label", "class", "probability"]
-            csv.writer(file, lineterminator="\n").writerows([header if detail else header[:2], *rows])
-        os.replace(half, path)
-    finally:
-        half.unlink(missing_ok=True)
+    with TemporaryDirectory(prefix=".unfinished-", dir=path.parent) as room:
+        complete = Path(room, path.name)
+        with open(complete, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            csv.writer(file, lineterminator="\n").writerows([header, *rows])
+        os.replace(complete, path)
 
 
 def keep(run, folder):
-    """Copies what predicting needs of a run into a folder; what was in it stays until the copy is whole.
+    """Copy what predicting needs of a run into a folder; its previous content is replaced once the copy is complete.
 
     Raises:
-        PredictionError: where the folder holds anything else, which would be lost.
+        PredictionError: the folder contains anything else, which would be lost.
     """
     folder = Path(folder).resolve()
     other = sorted(set(os.listdir(folder)) - set(KEPT)) if folder.exists() else []
     if other:
-        raise PredictionError(f"{folder} holds other things, such as {other[0]}: name another folder")
-    new, old = (folder.with_name(f".{word}-{uuid4().hex}") for word in ("unfinished", "replaced"))
-    try:
-        new.mkdir(parents=True)
+        raise PredictionError(f"{folder} contains other files, such as {other[0]}: name another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".unfinished-", dir=folder.parent) as room:
+        new = Path(room, "new")
+        new.mkdir()
         for name in KEPT:
             shutil.copyfile(run.folder / name, new / name)
         if folder.exists():
-            os.rename(folder, old)
+            os.rename(folder, Path(room, "old"))
         os.rename(new, folder)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
-# -- the command -------------------------------------------------------------------------------------------------------
-
-
-def parser():
-    it = argparse.ArgumentParser(prog="python -m fer_utils.predict", description="Predicts the classes of pictures.")
-    it.add_argument("pictures", nargs="?", help="a csv with the columns id and feature, or a folder of face crops")
-    it.add_argument("prediction", nargs="?", help="the csv to be written (default: one in build/, named by the run)")
-    which = it.add_mutually_exclusive_group()
-    which.add_argument("--run", nargs="+", default=[], metavar="NAME=VALUE", help="settings of runs.Run; or")
-    which.add_argument("--weights", type=Path, metavar="FOLDER", help="a folder with model.keras and run.json")
-    it.add_argument("--keep", metavar="FOLDER", help="also put model.keras and run.json there")
-    it.add_argument("--detail", action="store_true", help="also write the class's name and its probability")
-    return it
+# -- command line ------------------------------------------------------------------------------------------------------
 
 
 def main(arguments=None):
-    """Returns the exit code: 0; 1 where the user can put something right, which is said; 130 after Ctrl-C."""
-    options = parser().parse_args(arguments)
-    if not (options.pictures or options.keep):
-        parser().error("nothing to do: name pictures, or a folder to --keep the weights in")
-    logging.getLogger("exca").setLevel(logging.ERROR)  # it would show a traceback of what is told below in a line
+    """Run the command line; return its exit status: 0, 1 after an error of the user, 130 after Ctrl-C."""
+    command = parser()
+    options = command.parse_args(arguments)
+    if not (options.images or options.keep):
+        command.error("nothing to do: name images, or a folder to --keep the weights in")
+    logging.getLogger("exca").setLevel(logging.ERROR)  # it would log a traceback of the error printed below
     try:
-        carry_out(options)
+        execute(options)
     except (PredictionError, DataError, runs.RunError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; nothing was written, and a training goes on next time", file=sys.stderr)
+        print("stopped; nothing was written, and an interrupted training resumes next time", file=sys.stderr)
         return 130
     return 0
 
 
-def carry_out(options):
-    """Reads the pictures before anything that takes time, so that a mistake in them is told at once."""
-    if options.prediction:
-        options.prediction = checked_target(options.prediction, options.pictures)
-    pictures = read(options.pictures) if options.pictures else None
+def parser():
+    it = argparse.ArgumentParser(prog="python -m fer_utils.predict", description="Predict the classes of images.")
+    it.add_argument("images", nargs="?", help="a csv with the columns id and feature, or a folder of face crops")
+    it.add_argument("prediction", nargs="?", help="the csv to write (default: a file in build/, named after the run)")
+    which = it.add_mutually_exclusive_group()
+    which.add_argument("--run", nargs="+", default=[], metavar="NAME=VALUE", help="settings of runs.Run; or")
+    which.add_argument("--weights", type=Path, metavar="FOLDER", help="a folder with model.keras and run.json")
+    it.add_argument("--keep", metavar="FOLDER", help="also copy model.keras and run.json there")
+    it.add_argument("--detail", action="store_true", help="also write the name of the class and its probability")
+    return it
+
+
+def execute(options):
+    """Read the images before anything that takes time, so that an error in them is reported at once."""
+    target = options.prediction and checked_target(options.prediction, options.images)
+    inputs = read(options.images) if options.images else None
     run = weights_in(options.weights) if options.weights else run_of(options.run).fit()
     if options.keep:
         keep(run, options.keep)
         print(run)
-    if pictures:
-        path = options.prediction or usual_target(options.pictures, run)
-        write(path, pictures.ids, predict(run, pictures.images), options.detail)
-        print(f"{path}: {len(pictures.ids):,} pictures, by {run.folder.name}")
+    if inputs:
+        target = target or default_target(Path(options.images).resolve(), run)
+        write(target, inputs.ids, predict(run, inputs.images), options.detail)
+        print(f"{target}: {len(inputs.ids):,} images, by {run.folder.name}")
 
 
-def usual_target(pictures, run):
-    """In the kit's build/: submission-<run>.csv for a csv, prediction-<folder>-<run>.csv for a folder."""
-    pictures, build = Path(pictures).resolve(), runs.KIT / "build"
+def default_target(source, run):
+    """Return build/submission-<run>.csv for a csv, build/prediction-<folder>-<run>.csv for a folder."""
+    build = runs.KIT / "build"
     build.mkdir(exist_ok=True)
-    what = f"prediction-{pictures.name}" if pictures.is_dir() else "submission"
+    what = f"prediction-{source.name}" if source.is_dir() else "submission"
     return build / f"{what}-{run.folder.name}.csv"
 
 

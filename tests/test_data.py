@@ -1,4 +1,4 @@
-"""Every layout gives the same pictures, every bad input a message that says where; the cache is whole or not there."""
+"""Every layout gives the same images, every bad input a message that says where; the cache is complete or absent."""
 
 import bz2
 import gzip
@@ -21,8 +21,8 @@ from PIL import Image
 from fer_utils import data
 from fer_utils.data import DataError
 
-# 35 pictures, five of each class: three for training, one for each test part. They are made of 8x8 blocks, which is
-# what JPG keeps exactly at its best quality.
+# 35 images, five of each class: three for training, one for each test set. They consist of 8x8 blocks, which JPG keeps
+# exactly at its best quality.
 RNG = np.random.default_rng(0)
 IMAGES = np.kron(RNG.integers(0, 256, (35, 6, 6)), np.ones((8, 8), int)).astype(np.uint8)
 LABELS = np.tile(np.arange(7), 5)
@@ -39,8 +39,8 @@ SPELLINGS = {
 
 
 @pytest.fixture(autouse=True)
-def surroundings(tmp_path, monkeypatch):
-    """Nobody's cache, nobody's data."""
+def own_folders(tmp_path, monkeypatch):
+    """Keep cache and data/ of each test in its own folder."""
     monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("FER_DATA", raising=False)
     monkeypatch.setattr(data, "DATA", tmp_path / "data")
@@ -70,7 +70,7 @@ COURSE = {"train.csv": COURSE_TRAIN, "test.csv": COURSE_TEST}
 
 
 def put(content):
-    """A layout of one file, or of several: {name: text or bytes} -> function that writes them into a folder."""
+    """Return a function that writes files {name: text or bytes} into a folder."""
 
     def write(folder):
         for name, value in content.items():
@@ -139,7 +139,7 @@ def folder_of(write):
     return lambda folder: write(folder).parent
 
 
-# which splits are expected, and whether the test part is labelled
+# the splits expected, and whether the test set is labelled
 ALL = ("train", "val", "public", "private"), True
 MERGED = ("train", "val", "test"), True
 UNLABELLED = ("train", "val", "test"), False
@@ -199,13 +199,13 @@ LAYOUTS = {
 
 
 def contents(images, labels, sides):
-    """Pictures with their labels and what they are for (training, test), in no order."""
+    """Count images with their labels and sides (train, test), in no order."""
     rows = zip(images, labels, sides, strict=True)
     return Counter((image.tobytes(), int(label), str(side)) for image, label, side in rows)
 
 
 @pytest.mark.parametrize(("write", "splits", "labelled"), LAYOUTS.values(), ids=LAYOUTS)
-def test_every_layout_gives_the_same_pictures(folder, write, splits, labelled):
+def test_every_layout_gives_the_same_images(folder, write, splits, labelled):
     dataset = data.load(write(folder))
     sides = np.where(np.isin(dataset.split, ["train", "val"]), "train", "test")
     labels = np.where((USAGE == "Training") | labelled, LABELS, -1)
@@ -234,14 +234,14 @@ def test_rows_keep_the_order_of_the_file(folder):
 
 
 def spoiled(row, old=None, new="", text=FER2013):
-    """fer2013.csv with one line (counted from 1) changed, or replaced where `old` is None."""
+    """Change one line (counted from 1) of fer2013.csv, or replace it where `old` is None."""
     lines = text.split("\n")
     lines[row - 1] = new if old is None else lines[row - 1].replace(old, new, 1)
     return put({"fer2013.csv": "\n".join(lines)})
 
 
 def pixel(row, value):
-    """fer2013.csv with one pixel changed."""
+    """Change one pixel of fer2013.csv."""
     values = PIXELS[row - 2].split()
     values[99] = value
     return spoiled(row, PIXELS[row - 2], " ".join(values))
@@ -264,7 +264,7 @@ def zip_linked(folder):
 
 
 def cut(write, share=0.6):
-    """The first part of a file."""
+    """Keep the first part of a file."""
 
     def write_cut(folder):
         path = write(folder)
@@ -274,13 +274,13 @@ def cut(write, share=0.6):
     return write_cut
 
 
-def picture(size=(48, 48), mode="L", colour=None, form="PNG"):
+def blank_image(size=(48, 48), mode="L", colour=None, form="PNG"):
     stream = io.BytesIO()
     Image.new(mode, size, colour).save(stream, form)
     return stream.getvalue()
 
 
-def with_picture(content):
+def with_image(content):
     return put(class_folders() | {"train/happy/odd.png": content})
 
 
@@ -294,7 +294,7 @@ BAD = {
     "far above 255": (pixel(7, "99999999999999999999999"), "row 7", "'99999999999999999999999'"),
     "negative": (pixel(36, "-1"), "row 36", "'-1'"),
     "empty pixels": (spoiled(3, PIXELS[1], ""), "row 3", "pixels are empty"),
-    "nan for a picture": (spoiled(3, PIXELS[1], "NaN"), "row 3", "'NaN'"),
+    "nan for an image": (spoiled(3, PIXELS[1], "NaN"), "row 3", "'NaN'"),
     "line numbers count blank lines": (spoiled(9, None, "\n\n7,1 2,Training"), "row 11", "'2'"),
     "label 7": (spoiled(2, "0,", "7,"), "row 2", "label '7'", "0 to 6"),
     "label -1": (spoiled(2, "0,", "-1,"), "row 2", "label '-1'"),
@@ -334,22 +334,22 @@ BAD = {
     "tar with a link": (linked, "fer.tar", "'fer2013.csv'", "link"),
     "zip with a link": (zip_linked, "fer.zip", "'fer2013.csv'", "link"),
     "zip row": (zipped({"a/fer2013.csv": FER2013.replace("Training", "Trainin", 1)}), "fer.zip/a/fer2013.csv, row 2"),
-    "picture too large": (with_picture(picture((64, 48))), "train/happy/odd.png", "64x48", "Resize"),
-    "colour picture": (with_picture(picture(mode="RGB", colour=(9, 9, 8))), "odd.png", "not a grey picture", "RGB"),
-    "picture with alpha": (with_picture(picture(mode="RGBA")), "odd.png", "mode RGBA"),
-    "16-bit picture": (with_picture(picture(mode="I;16")), "odd.png", "mode I;16"),
-    "picture of words": (with_picture(b"words"), "odd.png", "unreadable"),
-    "empty picture": (with_picture(b""), "odd.png", "unreadable"),
-    "picture cut short": (with_picture(encoded(0)[:100]), "odd.png", "unreadable"),
-    "jpg cut short": (with_picture(encoded(0, "JPEG")[:-200]), "odd.png", "unreadable"),
-    "gif": (with_picture(picture(form="GIF")), "odd.png", "unreadable"),
+    "image too large": (with_image(blank_image((64, 48))), "train/happy/odd.png", "64x48", "Resize"),
+    "colour image": (with_image(blank_image(mode="RGB", colour=(9, 9, 8))), "odd.png", "not a grey image", "RGB"),
+    "image with alpha": (with_image(blank_image(mode="RGBA")), "odd.png", "mode RGBA"),
+    "16-bit image": (with_image(blank_image(mode="I;16")), "odd.png", "mode I;16"),
+    "image of words": (with_image(b"words"), "odd.png", "unreadable"),
+    "empty image": (with_image(b""), "odd.png", "unreadable"),
+    "image cut short": (with_image(encoded(0)[:100]), "odd.png", "unreadable"),
+    "jpg cut short": (with_image(encoded(0, "JPEG")[:-200]), "odd.png", "unreadable"),
+    "gif": (with_image(blank_image(form="GIF")), "odd.png", "unreadable"),
     "unknown class": (put(class_folders() | {"train/contempt/1.png": encoded(0)}), "train/contempt/1.png", "Rename"),
     "no classes": (put({"1.png": encoded(0), "2.png": encoded(1)}), "1.png", "train/<class>/"),
     "classes outside train and test": (put({"happy/1.png": encoded(0), "sad/2.png": encoded(1)}), "train/<class>/"),
     "empty folder": (put({}), "source", "nothing in it", "FER2013 is read from"),
     "a lone csv of answers": (put({"labels.csv": ANSWERS}), "labels.csv", "cannot be used alone"),
     "numbered without a row": (put(NUMBERED | {"train_img/00099.jpg": encoded(0)}), "00099.jpg", "has no row in"),
-    "row without a picture": (put(NUMBERED | {"train.csv": ANSWERS + "77,1\n"}), "train.csv", "id 77 has no picture"),
+    "row without an image": (put(NUMBERED | {"train.csv": ANSWERS + "77,1\n"}), "train.csv", "id 77 has no image"),
     "the same id twice": (put(NUMBERED | {"train.csv": ANSWERS + "3,1\n"}), "train.csv, row 23", "'3'", "twice"),
     "an id in words": (put(NUMBERED | {"train.csv": ANSWERS + "three,1\n"}), "train.csv, row 23", "'three'"),
     "answer outside 0 to 6": (put(NUMBERED | {"train.csv": ANSWERS.replace("1,1", "1,8")}), "row 3", "label '8'"),
@@ -376,12 +376,12 @@ def test_bad_input_is_named(folder, tmp_path, write, words):
 
 
 def test_a_home_folder_is_not_read(folder, monkeypatch):
-    monkeypatch.setattr(data.sources, "MAX_FILES", 10)
+    monkeypatch.setattr(data.readers, "MAX_FILES", 10)
     with pytest.raises(DataError, match="more than 10 files"):
         data.load(put(class_folders())(folder))
 
 
-# --- what is said about a source --------------------------------------------------------------------------------------
+# --- notes on a source ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -389,14 +389,19 @@ def test_a_home_folder_is_not_read(folder, monkeypatch):
     [
         (put({"a.csv": FER2013}), ("md5", "none of the official files")),
         (put({"train.csv": COURSE_TRAIN}), ("no PublicTest and no PrivateTest", "train, val")),
-        (put(COURSE), ("14 test pictures have no label",)),
-        (put({"test.csv": COURSE_TEST}), ("No training picture shows Angry", "no validation split")),
-        (put(class_folders(mode="RGB")), ("35 grey pictures are stored as RGB",)),
-        (put(class_folders() | {"cover.png": encoded(0)}), ("1 pictures lie outside",)),
+        (put(COURSE), ("14 test images have no label",)),
+        (put({"test.csv": COURSE_TEST}), ("No training image shows Angry", "no validation split")),
+        (put(class_folders(mode="RGB")), ("35 grey images are stored as RGB",)),
+        (put(class_folders() | {"cover.png": encoded(0)}), ("1 images outside train/ and test/ were not read",)),
         (put({"fer2013.csv": FER2013, "copy.zip": arrays(), "b.csv": "a,b"}), ("not read: b.csv, copy.zip.",)),
         (
+            put(class_folders() | {f"{f}/Thumbs.db": b"\xd0" for f in ("test", "train", "test/sad")} | {"a.ini": "x"}),
+            ("not read: Thumbs.db (3 files), a.ini.",),
+        ),
+        (put({"a.npz": arrays()} | {f"{i}.txt": "words" for i in range(9)}), ("1.txt, 2.txt, 3.txt, 4.txt, ….",)),
+        (
             put({"a.csv": FER2013 + f"0,{PIXELS[0]},Training\n0,{PIXELS[1]},PublicTest\n"}),
-            ("4 pictures are exact copies", "2 groups", "1 of these groups lie"),
+            ("4 images are exact copies", "2 groups", "1 of these groups are"),
         ),
     ],
 )
@@ -434,7 +439,7 @@ def test_the_fingerprint_is_of_pixels_labels_and_split(folder):
 def test_later_loads_map_the_cache(folder, monkeypatch):
     path = put({"a.csv": FER2013})(folder)
     first = data.load(path)
-    monkeypatch.setattr(data.sources, "read", lambda path: pytest.fail("was parsed again"))
+    monkeypatch.setattr(data.readers, "read", lambda path: pytest.fail("was parsed again"))
     again = data.load(path)
     np.testing.assert_array_equal(first.images, again.images)
     assert isinstance(again.images, np.memmap) and not again.images.flags.writeable
@@ -447,9 +452,9 @@ def test_fingerprint_builds_what_is_not_there(folder):
     assert data.fingerprint(path) == data.load(path).fingerprint
 
 
-@pytest.mark.parametrize("change", ["file", "sibling", "picture", "cut"])
+@pytest.mark.parametrize("change", ["file", "sibling", "image", "validation"])
 def test_what_changed_is_read_again(folder, change):
-    write = put(class_folders()) if change == "picture" else put({"train.csv": COURSE_TRAIN})
+    write = put(class_folders()) if change == "image" else put({"train.csv": COURSE_TRAIN})
     path = write(folder)
     before = data.fingerprint(path)
     if change == "file":
@@ -457,9 +462,9 @@ def test_what_changed_is_read_again(folder, change):
         os.utime(path, (1, 1))
     elif change == "sibling":
         put({"test.csv": COURSE_TEST})(folder)
-    elif change == "picture":
+    elif change == "image":
         (folder / "train/angry/0.png").write_bytes(encoded(1))
-    assert data.fingerprint(path, val_seed=1 if change == "cut" else 0) != before
+    assert data.fingerprint(path, val_seed=1 if change == "validation" else 0) != before
 
 
 @pytest.mark.parametrize("damage", ["meta.json", "images.npy", "labels.npy", "gone"])
@@ -477,13 +482,13 @@ def test_a_damaged_cache_is_built_again(folder, tmp_path, damage):
 def test_the_cache_is_not_read_as_data(tmp_path, monkeypatch):
     monkeypatch.setenv("FER_CACHE", str(tmp_path / "source" / "kept"))
     path = put({"source/fer2013.csv": FER2013})(tmp_path).parent
-    before = data.cached(path, 0.1, 0)
+    before = data.cache_folder(path, 0.1, 0)
     data.load(path)
-    assert data.cached(path, 0.1, 0) == before
+    assert data.cache_folder(path, 0.1, 0) == before
 
 
 def run(code, *arguments, **environment):
-    """Another Python, in the surroundings of this test."""
+    """Start another Python with the environment of this test."""
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)], cwd=data.ROOT, env=os.environ | environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -511,8 +516,9 @@ def test_an_interrupted_load_leaves_nothing_that_is_used(folder, tmp_path, by):
     assert process.returncode == -getattr(signal, by)
     assert not list((tmp_path / "cache").glob("a.csv*"))
     np.testing.assert_array_equal(data.load(path).images[..., 0], IMAGES)
-    data.remove_unfinished(tmp_path / "cache", older_than=-1)
-    assert len(list((tmp_path / "cache").iterdir())) == 2  # the data set and the tag
+    hidden = [entry for entry in (tmp_path / "cache").iterdir() if entry.name.startswith(".")]
+    assert len(hidden) == (by == "SIGKILL")  # only a killed process cannot remove its unfinished folder
+    assert len(list((tmp_path / "cache").iterdir())) == 2 + len(hidden)  # the dataset and the tag
 
 
 def test_two_processes_at_once(folder, tmp_path):
@@ -523,15 +529,15 @@ def test_two_processes_at_once(folder, tmp_path):
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
-def test_who_comes_second_discards(folder, tmp_path):
+def test_the_second_writer_discards_its_cache(folder, tmp_path):
     path = put({"a.csv": FER2013})(folder)
     dataset = data.load(path)
-    data.write_cache(data.cached(path, 0.1, 0), data.build(path, 0.1, 0))
+    data.write_cache(data.cache_folder(path, 0.1, 0), data.build(path, 0.1, 0))
     assert len(list((tmp_path / "cache").iterdir())) == 2
     np.testing.assert_array_equal(dataset.images[..., 0], IMAGES)
 
 
-def test_a_cache_that_cannot_be_written_is_said(folder, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_reported(folder, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("FER_CACHE", str(tmp_path / "file"))
     with pytest.raises(DataError, match="cannot be written.*FER_CACHE"):
@@ -542,7 +548,7 @@ def test_a_cache_that_cannot_be_written_is_said(folder, tmp_path, monkeypatch):
 
 
 def some_labels(n=3000):
-    """Classes as uneven as FER2013's, and groups of up to four copies for every fifth picture."""
+    """Classes as uneven as FER2013's, and groups of up to four copies for every fifth image."""
     rng = np.random.default_rng(1)
     labels = rng.choice(7, n, p=np.array([3995, 436, 4097, 7215, 4830, 3171, 4965]) / 28709)
     groups = np.arange(n)
@@ -551,7 +557,7 @@ def some_labels(n=3000):
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.5])
-def test_validation_is_a_stratified_part_and_cuts_no_group(share):
+def test_validation_is_stratified_and_splits_no_group(share):
     labels, groups = some_labels()
     chosen = data.choose_validation(labels, groups, share, 0)
     assert not set(groups[chosen]) & set(groups[~chosen])
@@ -571,7 +577,7 @@ def test_size_of_validation(share, n, expected):
 
 
 def test_copies_stay_together(folder):
-    rows = [*range(35), *TRAIN, *TRAIN[:7]]  # two or three copies of each training picture
+    rows = [*range(35), *TRAIN, *TRAIN[:7]]  # two or three copies of each training image
     dataset = data.load(put({"a.csv": table(rows=rows)})(folder), val_share=0.3)
     train, val = ({image.tobytes() for image in dataset.part(split)[0]} for split in ("train", "val"))
     assert train and val and not train & val
@@ -594,7 +600,7 @@ def test_a_share_is_a_share(share):
 
 @pytest.fixture
 def drawn_faces(monkeypatch):
-    """A stand-in for faces.draw(), which takes seconds."""
+    """Replace faces.draw(), which takes seconds."""
     split = np.array(["train"] * 21 + ["public"] * 7 + ["private"] * 7)
     faces = types.SimpleNamespace(
         images=IMAGES[..., None], labels=LABELS, split=split, regions=np.ones((35, 48, 48), np.uint8), drawn_as=LABELS
@@ -625,7 +631,7 @@ def test_auto_prefers_the_environment_then_the_data_folder(folder, monkeypatch, 
     assert not data.load().drawn
 
 
-def test_wrong_data_in_the_data_folder_are_not_passed_over(drawn_faces):
+def test_wrong_data_in_the_data_folder_are_reported(drawn_faces):
     (data.DATA).mkdir()
     spoiled(3, PIXELS[1], "1 2 3")(data.DATA)
     with pytest.raises(DataError, match="fer2013.csv, row 3"):
@@ -642,7 +648,7 @@ def test_main_shows_a_table(folder, capsys):
     assert "Disgust" in words and "FER2013" in words
 
 
-def test_main_says_what_is_wrong_in_one_message(tmp_path):
+def test_main_reports_an_error_in_one_message(tmp_path):
     command = [sys.executable, "-m", "fer_utils.data", str(tmp_path / "nothing.csv")]
     done = subprocess.run(command, cwd=data.ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and done.stdout == ""
@@ -650,7 +656,7 @@ def test_main_says_what_is_wrong_in_one_message(tmp_path):
 
 
 def kagglehub(monkeypatch, competition, folders):
-    """A stand-in: each is a path that is given back, or an exception that is raised."""
+    """Replace kagglehub: each download returns a path or raises an exception."""
 
     def give(result):
         def function(*arguments):
@@ -675,7 +681,7 @@ def test_download_puts_the_file_into_data(folder, monkeypatch, capsys):
     assert "nothing was downloaded" in capsys.readouterr().out
 
 
-def test_download_without_token_takes_the_folders(folder, monkeypatch, capsys):
+def test_download_without_token_uses_the_folders(folder, monkeypatch, capsys):
     kagglehub(monkeypatch, RuntimeError("User is not authenticated"), put(class_folders())(folder))
     assert data.main(["--download"]) == 0
     assert "no PublicTest and no PrivateTest" in capsys.readouterr().out
@@ -685,17 +691,17 @@ def test_download_without_token_takes_the_folders(folder, monkeypatch, capsys):
 def test_download_offline_says_what_to_do(monkeypatch, capsys):
     kagglehub(monkeypatch, RuntimeError("User is not authenticated"), ConnectionError("no route to kaggle.com"))
     assert data.main(["--download"]) == 1
-    said = capsys.readouterr().err
-    for word in ("not authenticated", "no route", "By hand", "icml_face_data.csv", "make data", "KAGGLE_API_TOKEN"):
-        assert word in said
+    message = capsys.readouterr().err
+    for word in ("not authenticated", "no route", "by hand", "icml_face_data.csv", "make data", "KAGGLE_API_TOKEN"):
+        assert word in message
     assert not data.DATA.exists()
 
 
-def test_a_wrong_download_is_not_kept(folder, monkeypatch, capsys):
+def test_a_wrong_download_is_not_copied(folder, monkeypatch, capsys):
     kagglehub(monkeypatch, spoiled(3, PIXELS[1], "1 2")(folder), RuntimeError("not asked"))
     assert data.main(["--download"]) == 1
     assert "row 3" in capsys.readouterr().err
-    assert not list(data.DATA.iterdir())
+    assert not data.DATA.exists()
 
 
 def test_importing_it_is_cheap():
@@ -709,7 +715,7 @@ def test_importing_it_is_cheap():
 
 @pytest.fixture(scope="session")
 def fer2013(tmp_path_factory):
-    """28,709 training and 3,589 PublicTest pictures."""
+    """28,709 training and 3,589 PublicTest images."""
     path = Path(os.environ.get("FER_TEST_DATA", "")) / "fer2013-train-public.csv.xz"
     if not os.environ.get("FER_TEST_DATA") or not path.exists():
         pytest.skip("FER_TEST_DATA is not set")

@@ -16,7 +16,7 @@ CELL = " ".join(map(str, GREY.ravel()))
 
 @pytest.fixture(scope="module")
 def trained(few_faces, tmp_path_factory):
-    """One finished run that has learned enough to answer in more than one way, with its store."""
+    """One finished run that predicts more than one class, with its store."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FER_DATA", str(few_faces))
         patch.setenv("FER_RUNS", str(tmp_path_factory.mktemp("runs")))
@@ -27,14 +27,14 @@ def trained(few_faces, tmp_path_factory):
 
 @pytest.fixture
 def weights(trained, tmp_path):
-    """A folder with what predicting needs of that run."""
+    """A folder with the files of that run that predicting needs."""
     predict.keep(trained, tmp_path / "weights")
     return tmp_path / "weights"
 
 
 @pytest.fixture
 def test_csv(trained, on_few_faces, tmp_path):
-    """The public pictures as the course's test.csv, with ids that are not sorted."""
+    """The public images as the course's test.csv, with ids that are not sorted."""
     images, _ = data.load().part("public")
     ids = np.random.default_rng(1).permutation(len(images))
     rows = [f"{i},{' '.join(map(str, image.ravel()))}" for i, image in zip(ids, images, strict=True)]
@@ -48,12 +48,12 @@ def read_rows(path):
 
 # -- reading a csv -----------------------------------------------------------------------------------------------------
 
-# how the same two rows are written
+# forms of the same two rows
 GOOD = {
     "plain": f"id,feature\n7,{CELL}\n3,{CELL}\n",
     "columns the other way round": f"feature,id\n{CELL},7\n{CELL}, 3\n",
     "semicolons, quotes, BOM": f'\ufeffid;feature\n"7";"{CELL}"\n"3";"{CELL}"',
-    "a label that is there, too": f"id,label,feature\n7,6,{CELL}\n3,0,{CELL}\n",
+    "a label as well": f"id,label,feature\n7,6,{CELL}\n3,0,{CELL}\n",
     "Windows, blank lines": f"id,pixels\r\n\r\n7,{CELL}\r\n3,{CELL}\r\n\r\n",
 }
 
@@ -63,14 +63,14 @@ GOOD = {
 def test_a_csv_is_read_in_its_order(text, name, tmp_path):
     raw = text.encode()
     (tmp_path / name).write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
-    pictures = predict.read(tmp_path / name)
-    assert pictures.ids == ["7", "3"]
-    assert pictures.images.dtype == np.uint8 and (pictures.images == GREY[None, ..., None]).all()
+    inputs = predict.read(tmp_path / name)
+    assert inputs.ids == ["7", "3"]
+    assert inputs.images.dtype == np.uint8 and (inputs.images == GREY[None, ..., None]).all()
 
 
 # what is in the file -> words of the message
 WRONG = [
-    (f"id,picture\n1,{CELL}\n", ["row 1", "'id,picture'", "columns id and feature"]),
+    (f"id,image\n1,{CELL}\n", ["row 1", "'id,image'", "columns id and feature"]),
     (f"label,feature\n1,{CELL}\n", ["row 1", "'label,feature'", "columns id and feature"]),
     ("", ["columns id and feature"]),
     ("PK\3\4 no zip", ["columns id and feature"]),
@@ -82,7 +82,7 @@ WRONG = [
     (f"id,feature\n1,0.5 {CELL[2:]}\n", ["row 2", "'0.5'"]),
     ("id,feature\n1,\n", ["row 2", "empty"]),
     (f"id,feature\n1,{CELL}\n2\n", ["row 3", "1 cells where the header has 2"]),
-    (f"id,feature\n1,{CELL}\n2,{CELL}\n1,{CELL}\n", ["row 4", "id '1' is there already, in row 2"]),
+    (f"id,feature\n1,{CELL}\n2,{CELL}\n1,{CELL}\n", ["row 4", "id '1' is already in row 2"]),
     (f"id,feature\n ,{CELL}\n", ["row 2", "id '' is empty"]),
 ]
 
@@ -92,8 +92,9 @@ def test_a_wrong_csv_is_refused_by_row(text, words, tmp_path, capsys):
     (tmp_path / "test.csv").write_text(text)
     (tmp_path / "out.csv").write_text("an earlier prediction")
     assert predict.main([str(tmp_path / "test.csv"), str(tmp_path / "out.csv")]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith(f"error: {tmp_path}/test.csv") and [word for word in words if word not in said] == []
+    message = capsys.readouterr().err
+    assert message.startswith(f"error: {tmp_path}/test.csv")
+    assert [word for word in words if word not in message] == []
     assert (tmp_path / "out.csv").read_text() == "an earlier prediction"
 
 
@@ -107,7 +108,7 @@ def test_a_folder_of_face_crops_whatever_their_names(weights, tmp_path, monkeypa
     (folder / "學生").mkdir(parents=True)
     for name in NAMES:
         Image.fromarray(GREY.astype(np.uint8)).save(folder / name)
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("no image")
     out = tmp_path / "out.csv"
     assert predict.main([str(folder), str(out), "--weights", str(weights), "--detail"]) == 0
     header, *rows = read_rows(out)
@@ -129,11 +130,11 @@ def test_crops_of_any_size_and_colour(tmp_path):
     images = predict.read(tmp_path).images
     assert images.shape == (3, 48, 48, 1) and images.dtype == np.uint8
     assert images[0].mean() > 250
-    np.testing.assert_array_equal(images[1, ..., 0], GREY)  # as it is, where nothing has to be changed
+    np.testing.assert_array_equal(images[1, ..., 0], GREY)  # unchanged
     assert abs(int(images[2].mean()) - 76) <= 1  # the luminance of pure red
 
 
-def test_broken_pictures_are_named(tmp_path):
+def test_damaged_images_are_named(tmp_path):
     with pytest.raises(DataError, match="no PNG or JPG"):
         predict.read(tmp_path)
     (tmp_path / "x.png").write_bytes(b"\x89PNG nothing else")
@@ -159,7 +160,7 @@ def test_the_prediction_is_the_runs_own(trained, test_csv, weights, tmp_path):
     assert labels == trained.probs("public").argmax(axis=1).tolist() and len(set(labels)) > 1
 
 
-def test_views_are_averaged_where_the_run_did_so(trained, on_few_faces, monkeypatch):
+def test_views_are_averaged_if_the_run_did_so(trained, on_few_faces, monkeypatch):
     from fer_utils import training
 
     images, _ = data.load().part("public")
@@ -171,7 +172,7 @@ def test_views_are_averaged_where_the_run_did_so(trained, on_few_faces, monkeypa
     assert of_views < 0.1 * np.abs(predict.predict(trained, images) - expected).max()
 
 
-def test_a_run_that_is_not_there_is_trained(test_csv, store, tmp_path, monkeypatch, capsys):
+def test_a_missing_run_is_trained(test_csv, store, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(runs, "KIT", tmp_path)
     assert predict.main([str(test_csv), "--run", "preset=A-dnn", "profile=smoke", "augmentation={}"]) == 0
     (run,) = runs.finished()
@@ -182,21 +183,21 @@ def test_a_run_that_is_not_there_is_trained(test_csv, store, tmp_path, monkeypat
 
 # arguments -> words of the message
 REFUSED = [
-    (["{test}", "{test}", "--weights", "{weights}"], "holds the pictures"),
-    (["{test}", "{room}", "--weights", "{weights}"], "is no file"),
-    (["{test}", "/dev/null", "--weights", "{weights}"], "is no file"),
+    (["{test}", "{test}", "--weights", "{weights}"], "holds the images"),
+    (["{test}", "{room}", "--weights", "{weights}"], "is not a file"),
+    (["{test}", "/dev/null", "--weights", "{weights}"], "is not a file"),
     (["{test}", "{room}/none/out.csv", "--weights", "{weights}"], "no such folder"),
     (["{test}", "{room}/out.csv", "--weights", "{room}/none"], "has no model.keras: train first"),
     (["{test}", "{room}/out.csv", "--run", "preset=Z"], "not one of: A, A-dnn"),
     (["{test}", "{room}/out.csv", "--run", "passes"], "name=value"),
     (["{test}", "{room}/out.csv", "--run", "pases=3"], "pases: Extra inputs"),
     (["{test}", "{room}/out.csv", "--run", "source=/none/train.csv"], "/none/train.csv: there is no such file"),
-    (["--keep", "{room}", "--weights", "{weights}"], "holds other things"),
+    (["--keep", "{room}", "--weights", "{weights}"], "contains other files"),
 ]
 
 
 @pytest.mark.parametrize(("arguments", "words"), REFUSED, ids=[words for _, words in REFUSED])
-def test_mistakes_are_told_and_nothing_is_written(arguments, words, test_csv, weights, store, tmp_path, capsys):
+def test_errors_are_reported_and_nothing_is_written(arguments, words, test_csv, weights, store, tmp_path, capsys):
     before = test_csv.read_bytes(), sorted(os.listdir(tmp_path))
     filled = [argument.format(test=test_csv, weights=weights, room=tmp_path) for argument in arguments]
     assert predict.main(filled) == 1
@@ -204,21 +205,21 @@ def test_mistakes_are_told_and_nothing_is_written(arguments, words, test_csv, we
     assert (test_csv.read_bytes(), sorted(os.listdir(tmp_path))) == before
 
 
-def test_a_damaged_network_is_said(weights, test_csv, tmp_path, capsys):
+def test_a_damaged_model_is_reported(weights, test_csv, tmp_path, capsys):
     (weights / "model.keras").write_bytes((weights / "model.keras").read_bytes()[:5000])
     assert predict.main([str(test_csv), str(tmp_path / "out.csv"), "--weights", str(weights)]) == 1
     assert "model.keras cannot be loaded" in capsys.readouterr().err and not (tmp_path / "out.csv").exists()
 
 
-def test_nothing_to_do_is_a_mistake():
+def test_nothing_to_do_is_an_error():
     with pytest.raises(SystemExit):
         predict.main([])
 
 
-# -- whole or not at all -----------------------------------------------------------------------------------------------
+# -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_prediction_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_a_prediction_is_written_completely_or_not_at_all(tmp_path, monkeypatch):
     out, probs = tmp_path / "out.csv", np.eye(7, dtype=np.float32)
     predict.write(out, list("abcdefg"), probs)
     assert out.read_bytes() == b"id,label\n" + b"".join(b"%c,%d\n" % (97 + i, i) for i in range(7))
@@ -234,7 +235,7 @@ def test_a_prediction_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["out.csv"] and len(read_rows(out)) == 8
 
 
-def test_old_weights_stay_until_the_new_ones_are_whole(trained, weights, tmp_path, monkeypatch):
+def test_old_weights_stay_until_the_new_ones_are_complete(trained, weights, tmp_path, monkeypatch):
     before = {path.name: path.read_bytes() for path in weights.iterdir()}
     assert sorted(before) == ["model.keras", "run.json"]
     assert before["model.keras"] == (trained.folder / "model.keras").read_bytes()
