@@ -1,4 +1,4 @@
-"""Planted copies, leaks, conflicts and blanks are found and nothing else; votes join by position or not at all."""
+"""Planted copies, leaks, conflicts and blank images are found, and nothing else."""
 
 import io
 import os
@@ -12,11 +12,10 @@ import pytest
 from PIL import Image
 
 from fer_utils import data, faces, plots
-from fer_utils.data import DataError
 from fer_utils.labels import BILINGUAL
 from fer_utils.studies import duplicates
 
-# 60 drawn faces, then what is planted: row -> what stands there. Rows 0-39 train, 40-49 public, 50-59 private.
+# 60 drawn faces (rows 0-39 train, 40-49 public, 50-59 private), then the planted copies.
 FACES = faces.draw(60, seed=3).images
 LABELS = np.arange(60) % 7
 SPLIT = np.repeat(["train", "public", "private"], [40, 10, 10])
@@ -33,7 +32,7 @@ def noisy(image):
 
 
 BLACK, GREY = np.zeros((48, 48, 1), np.uint8), np.full((48, 48, 1), 128, np.uint8)
-PLANTED = [  # picture, label, split
+PLANTED = [  # image, label, split
     (FACES[0], LABELS[0], "train"),  # 60: equal, same part, same label
     (FACES[1], LABELS[1], "val"),  # 61: equal, train and val: one part
     (FACES[2], LABELS[2] + 1, "train"),  # 62: equal, another label
@@ -42,7 +41,7 @@ PLANTED = [  # picture, label, split
     ((FACES[4] * 0.8 + 25).astype(np.uint8), LABELS[4], "public"),  # 65: near by another contrast, leaked
     (noisy(FACES[5]), LABELS[5] + 1, "train"),  # 66: near by noise, another label
     (as_jpeg(FACES[42]), LABELS[42], "public"),  # 67: near by JPEG, within a part
-    (as_jpeg(FACES[0]), LABELS[0], "train"),  # 68: near to a picture that has an equal one
+    (as_jpeg(FACES[0]), LABELS[0], "train"),  # 68: near to an image that has an equal one
     (BLACK, 0, "train"),  # 69
     (BLACK, 3, "public"),  # 70: blank, leaked, conflicting
     (GREY, 2, "train"),  # 71: blank, but no copy of a black one
@@ -65,7 +64,7 @@ def planted():
 
 @pytest.fixture(scope="module")
 def groups(planted):
-    """(exact, near): the group numbers of both kinds."""
+    """Group numbers of exact copies, and of exact and near ones."""
     exact = data.group_identical(planted.images)
     return exact, duplicates.join(exact, duplicates.near_copies(planted.images))
 
@@ -88,7 +87,7 @@ def test_exactly_the_planted_copies_are_found(planted, groups):
 def test_a_near_copy_needs_both_hash_and_pixels(planted):
     codes, n = duplicates.hashes(planted.images), len(planted.images)
     some_hashes_are_close = duplicates.close_pairs(codes, 8)
-    assert len(duplicates.near_copies(planted.images, correlation=-1)) > len(NEAR), "the hash alone says too much"
+    assert len(duplicates.near_copies(planted.images, correlation=-1)) > len(NEAR), "the hash alone finds too many"
     assert len(duplicates.near_copies(planted.images, distance=0)) < len(NEAR)
     assert len(duplicates.near_copies(planted.images, correlation=1.01)) == 0
     bits = [[bin(int(a) ^ int(b)).count("1") for b in codes] for a in codes]
@@ -104,21 +103,21 @@ def test_hashes_are_those_of_the_library():
         assert (theirs.hash == ours).all()
 
 
-def test_likeness_is_a_correlation_that_ignores_brightness_and_contrast():
+def test_pixel_correlation_ignores_brightness_and_contrast():
     images = np.concatenate([FACES, [(FACES[0] * 0.5 + 60).astype(np.uint8), BLACK]])
-    same, other, blank = duplicates.likeness(images, np.array([[0, 60], [0, 1], [0, 61]]))
+    same, other, blank = duplicates.pixel_correlation(images, np.array([[0, 60], [0, 1], [0, 61]]))
     assert same > 0.99
     assert abs(other) < 0.9
     assert abs(blank) < 1e-5
 
 
-def test_likeness_leaves_out_what_all_faces_share():
+def test_pixel_correlation_ignores_what_all_faces_share():
     alike = 0.95 * FACES.mean(axis=0) + 0.05 * FACES
     assert np.corrcoef(alike[0].ravel(), alike[1].ravel())[0, 1] > 0.9
-    assert duplicates.likeness(alike, np.array([[0, 1]])) < 0.5
+    assert duplicates.pixel_correlation(alike, np.array([[0, 1]])) < 0.5
 
 
-def test_copies_made_on_purpose_differ_and_most_are_found():
+def test_altered_copies_differ_and_most_are_found():
     for name, copies in duplicates.altered(FACES).items():
         assert copies.shape == FACES.shape and copies.dtype == np.uint8
         assert (copies != FACES).any(axis=(1, 2, 3)).all(), name
@@ -128,27 +127,35 @@ def test_copies_made_on_purpose_differ_and_most_are_found():
             assert found >= 0.9 * len(FACES), name
 
 
-def test_blank_pictures(planted):
-    assert np.flatnonzero(duplicates.blank(planted.images)).tolist() == [69, 70, 71]
+def test_blank_images(planted):
+    assert np.flatnonzero(duplicates.is_blank(planted.images)).tolist() == [69, 70, 71]
 
 
 def test_copies_are_counted(planted, groups):
-    assert duplicates.copies(planted, groups[0]) == {"groups": 8, "pictures": 16, "across": 5, "conflicting": 2}
-    assert duplicates.copies(planted, groups[1]) == {"groups": 11, "pictures": 23, "across": 6, "conflicting": 3}
+    assert duplicates.copies(planted, groups[0]) == {"groups": 8, "images": 16, "across": 5, "conflicting": 2}
+    assert duplicates.copies(planted, groups[1]) == {"groups": 11, "images": 23, "across": 6, "conflicting": 3}
 
 
-def test_examples_differ_in_what_was_asked(planted, groups):
+def test_examples_differ_in_the_given_value(planted, groups):
     part = duplicates.parts(planted.split)
-    assert set(map(tuple, duplicates.examples(groups[0], part, n=9))) == {(3, 63), (41, 64), (69, 70), (43, 72), (44, 73)}
+    assert set(map(tuple, duplicates.examples(groups[0], part, n=9))) == {
+        (3, 63),
+        (41, 64),
+        (69, 70),
+        (43, 72),
+        (44, 73),
+    }
     assert set(map(tuple, duplicates.examples(groups[0], planted.labels, n=9))) == {(2, 62), (69, 70)}
     assert duplicates.examples(groups[0], part, n=2).shape == (2, 2)
     assert duplicates.examples(groups[0], np.zeros(len(part))).shape == (0, 2)
-    assert duplicates.examples(np.zeros(4, int), np.array([-1, 2, -1, 5])).tolist() == [[1, 3]], "an unknown label is none"
+    assert duplicates.examples(np.zeros(4, int), np.array([-1, 2, -1, 5])).tolist() == [[1, 3]], (
+        "an unknown label differs from none"
+    )
 
 
 # -- leaks -------------------------------------------------------------------------------------------------------------
 
-LEAKS = {  # split, near copies as well? -> row of the split's picture: row of its copy
+LEAKS = {  # split, near copies as well? -> row of the split's image: row of its copy
     ("public", False): {44: 73, 63: 3, 70: 69},
     ("public", True): {44: 73, 63: 3, 65: 4, 70: 69},
     ("private", True): {},
@@ -173,150 +180,11 @@ def test_change_without_is_the_difference_of_the_two_accuracies():
     right = rng.random(2000) < np.where(left_out, 0.9, 0.5)
     change = duplicates.change_without(right, left_out)
     assert change.value == pytest.approx(right[~left_out].mean() - right.mean())
-    assert change.low < change.value < change.high < 0, "left out were pictures that are recognised more often"
+    assert change.low < change.value < change.high < 0, "the images left out are recognised more often"
     assert duplicates.change_without(right, np.zeros(2000, bool))[:3] == (0, 0, 0)
-    picks = rng.integers(2000, size=(2000, 2000))  # the same by drawing pictures
+    picks = rng.integers(2000, size=(2000, 2000))  # the same by resampling images
     drawn = [right[p][~left_out[p]].mean() - right[p].mean() for p in picks]
     assert np.percentile(drawn, [2.5, 97.5]) == pytest.approx(change[1:3], abs=0.003)
-
-
-# -- votes -------------------------------------------------------------------------------------------------------------
-
-COLUMNS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")  # of classes 0 … 6
-N = 70
-VOTED = np.arange(N) % 7
-PARTS = np.repeat(["Training", "PublicTest", "PrivateTest"], [50, 10, 10])
-
-
-def votes_csv(folder, name="fer2013new.csv", usage=PARTS, **changed):
-    """A FERPlus csv in which seven people give the label of VOTED, two see contempt, and one no face."""
-    columns = {column: 7 * (c == VOTED) for c, column in enumerate(COLUMNS)}
-    columns |= {"contempt": 2, "unknown": 0, "NF": 1} | changed
-    names = [f"fer{i:07}.png" for i in range(N)]
-    frame = pd.DataFrame({"Usage": usage, "Image name": names, **columns})
-    shuffled = [*frame.columns[:2], *sorted(frame.columns[2:])]  # FERPlus' order is not that of FER2013 either
-    frame[shuffled].to_csv(folder / name, index=False)
-    return folder / name
-
-
-def pictures(n=N, labels=VOTED, split=None, **where):
-    split = np.repeat(["train", "public", "private"], [50, 10, 10]) if split is None else split
-    split = np.where(np.arange(N) % 10 == 3, np.where(split == "train", "val", split), split)
-    return dataset_of(np.zeros((n, 48, 48, 1), np.uint8), labels[:n], split[:n], **where)
-
-
-@pytest.fixture(autouse=True)
-def nobody_elses_votes(monkeypatch, tmp_path):
-    monkeypatch.delenv("FER_PLUS", raising=False)
-    monkeypatch.setattr(data, "DATA", tmp_path / "data")
-
-
-@pytest.mark.parametrize("n", [N, 61], ids=["all rows", "the first rows"])
-def test_votes_join_by_position(tmp_path, n):
-    counts = duplicates.votes(pictures(n), votes_csv(tmp_path))
-    assert counts.shape == (n, len(duplicates.VOTES)) and counts.dtype == np.int64
-    assert (counts[:, :7].argmax(axis=1) == VOTED[:n]).all()
-    assert (counts[:, 7:] == [2, 0, 1]).all()
-
-
-def test_votes_are_found(tmp_path, monkeypatch):
-    beside, inside, named = (tmp_path / name for name in ("beside", "data", "named"))
-    for folder in (beside, inside, inside / "fer2013", named):
-        folder.mkdir()
-    assert duplicates.votes(pictures(source=beside / "fer2013.csv")) is None
-    votes_csv(beside, "my_FERPlus.csv".lower())
-    votes_csv(inside)
-    for source in (beside / "fer2013.csv", beside, inside, inside / "fer2013" / "fer2013.csv"):
-        assert duplicates.votes(pictures(source=source)) is not None, source
-    monkeypatch.setenv("FER_PLUS", str(votes_csv(named, "other.csv", contempt=0)))
-    assert (duplicates.votes(pictures(source=beside / "fer2013.csv"))[:, 7] == 0).all(), "what is named goes first"
-    assert duplicates.votes(pictures(source="drawn", drawn=True)) is None
-
-
-def test_the_chances_of_labels_follow_the_votes_but_not_the_own_label(tmp_path, monkeypatch):
-    monkeypatch.setenv("FER_PLUS", str(votes_csv(tmp_path)))
-    dataset = pictures(source=tmp_path / "fer2013.csv")
-    chances = duplicates.label_chances(dataset)
-    labels = dataset.labels[dataset.where("train")]
-    assert chances.shape == (len(labels), 7) and chances.dtype == np.float32
-    np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-5)
-    assert (chances.argmax(axis=1) == labels).all()
-    lie = np.array(dataset.labels)
-    lie[dataset.where("train")[0]] = (labels[0] + 1) % 7
-    said = duplicates.label_chances(pictures(labels=lie, source=tmp_path / "fer2013.csv"))
-    np.testing.assert_array_equal(said[0], chances[0])
-
-
-def test_chances_of_labels_without_votes_say_what_is_missing(tmp_path):
-    with pytest.raises(DataError, match=r"has no votes: put FERPlus' fer2013new.csv beside"):
-        duplicates.label_chances(pictures(source=tmp_path / "fer2013.csv"))
-
-
-MISFITS = {
-    "fewer rows": (lambda: pictures(split=np.tile(["train"], N)), {"usage": np.tile(["Training"], N)}, 60, "60 rows"),
-    "another Usage": (pictures, {"usage": PARTS[::-1]}, N, "picture 0 .* Usage is private"),
-    "a test that is neither": (lambda: pictures(split=np.repeat(["train", "test"], [50, 20])), {}, N, "picture 50"),
-    "another order": (lambda: pictures(labels=(VOTED + 3) % 7), {}, N, "agree with only 0%"),
-}
-
-
-@pytest.mark.parametrize(("make", "changed", "rows", "message"), MISFITS.values(), ids=MISFITS)
-def test_votes_that_do_not_fit_are_refused(tmp_path, make, changed, rows, message):
-    path = votes_csv(tmp_path, **changed)
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[: rows + 1]))
-    with pytest.raises(DataError, match=message):
-        duplicates.votes(make(), path)
-
-
-@pytest.mark.parametrize(
-    "text", ["emotion,pixels,Usage\n0,1 2 3,Training\n", "", None], ids=["other", "empty", "missing"]
-)
-def test_what_is_no_ferplus_csv_is_refused(tmp_path, text):
-    path = tmp_path / "votes.csv"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(DataError, match="votes.csv: is not FERPlus"):
-        duplicates.votes(pictures(), path)
-
-
-def test_votes_beside_fer2013_do_not_disturb_it(tmp_path, monkeypatch):
-    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
-    folder, images = tmp_path / "source", faces.draw(N, seed=1).images
-    folder.mkdir()
-    pixels = [" ".join(map(str, image.ravel())) for image in images]
-    rows = [f"{VOTED[i]},{pixels[i]},{PARTS[i]}\n" for i in range(N)]
-    (folder / "fer2013.csv").write_text("".join(["emotion,pixels,Usage\n", *rows]))
-    alone = data.load(folder)
-    votes_csv(folder)
-    dataset = data.load(folder)
-    assert dataset.fingerprint == alone.fingerprint
-    assert (duplicates.votes(dataset)[:, :7].argmax(axis=1) == dataset.labels).all()
-
-
-VOTES = np.array(
-    [
-        [9, 1, 0, 0, 0, 0, 0, 0, 0, 0],  # clear
-        [0, 4, 4, 0, 0, 0, 0, 0, 1, 1],  # a tie of two classes
-        [3, 0, 0, 0, 0, 0, 0, 6, 1, 0],  # contempt, which is none of the seven
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 10],  # nothing of the seven: a lot among seven
-    ]
-)
-
-
-def test_choice_and_its_hits():
-    assert duplicates.choice(VOTES).tolist() == [0, -1, 7, 9]
-    assert duplicates.choice_hits(np.array([0, 2, 0, 5]), VOTES) == pytest.approx([1, 1 / 2, 1, 1 / 7])
-    assert duplicates.choice_hits(np.array([1, 3, 5, 5]), VOTES) == pytest.approx([0, 0, 0, 1 / 7])
-
-
-def test_agreement_by_class():
-    table = duplicates.agreement(np.array([0, 1, 0, 1]), VOTES)
-    assert table.index.tolist() == ["Angry", "Disgust", "all"]
-    values = table.map(lambda estimate: estimate.value)
-    assert values["same"].tolist() == [0.5, 0, 0.25]
-    assert values["one"].tolist() == pytest.approx([(0.9 + 0.3) / 2, 0.4 / 2, 1.6 / 4])
-    assert values["top"].tolist() == pytest.approx([(0.9 + 0.6) / 2, (0.4 + 1) / 2, 2.9 / 4])
-    assert table["same"]["all"].n == table["top"]["all"].n == 4
 
 
 # -- figures -----------------------------------------------------------------------------------------------------------
@@ -350,15 +218,15 @@ def real():
     return data.load(Path(os.environ["FER_TEST_DATA"]) / "fer2013-train-public.csv.xz")
 
 
-def test_copies_in_fer2013_are_at_most_those_of_all_its_pictures(real):
-    """Of the 35,887 pictures 3,369 are copies, in 1,516 groups: 557 across parts, 57 with conflicts; 12 are black."""
+def test_copies_in_fer2013_are_at_most_those_of_all_its_images(real):
+    """Of the 35,887 images 3,369 are copies, in 1,516 groups: 557 across parts, 57 with conflicts; 12 are black."""
     exact = data.group_identical(real.images)
     found = duplicates.copies(real, exact)
-    assert 2 * found["groups"] <= found["pictures"]
-    # a group that is lost without the private pictures has at least one of them, and there are only 3,589
-    for count, of_all in {"groups": 1516, "pictures": 3369, "across": 557, "conflicting": 57}.items():
+    assert 2 * found["groups"] <= found["images"]
+    # the 3,589 private images are missing here
+    for count, of_all in {"groups": 1516, "images": 3369, "across": 557, "conflicting": 57}.items():
         assert 0 < found[count] <= of_all
-    blanks = np.flatnonzero(duplicates.blank(real.images))
+    blanks = np.flatnonzero(duplicates.is_blank(real.images))
     assert 0 < len(blanks) <= 12 and not real.images[blanks].any()
     assert np.unique(exact[blanks]).size == 1
 
@@ -369,12 +237,4 @@ def test_twins_in_fer2013_are_equal_and_on_the_other_side(real):
     assert leaked.any()
     assert (real.images[rows[leaked]] == real.images[twins[leaked]]).all()
     assert set(real.split[twins[leaked]]) <= {"train", "val"}
-    assert not (duplicates.twins(real, "val") >= 0).any(), "validation is cut so that copies stay on one side"
-
-
-def test_votes_for_fer2013_see_no_face_in_a_blank_picture(real):
-    counts = duplicates.votes(real)
-    assert counts.shape == (len(real.labels), 10)
-    assert (duplicates.choice(counts)[duplicates.blank(real.images)] == duplicates.VOTES.index("not a face")).all()
-    first = data.group_identical(real.images)  # copies were shown once: votes joined in a wrong order would differ
-    assert (counts == counts[first]).all(axis=1).mean() > 0.99
+    assert not (duplicates.twins(real, "val") >= 0).any(), "copies stay on one side of the validation set"
