@@ -1,4 +1,4 @@
-"""The drawn faces: repeatable, dealt and mislabelled as promised, and with the muscles where the masks say."""
+"""Drawn faces are reproducible, have the promised shares and wrong labels, and their features lie in the masks."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def drawn():
 
 
 def cast(expression, people=60):
-    """The same people in the same poses, all with one expression: images and regions, (people, 48, 48)."""
+    """Draw the same people in the same poses with one expression: images and regions, (people, 48, 48)."""
     return faces.draw_batch(7, np.arange(people), np.full(people, expression))
 
 
@@ -41,7 +41,7 @@ def test_shapes_and_types(drawn, field, shape, kind):
     assert np.issubdtype(array.dtype, kind)
 
 
-def test_no_picture_is_blank_or_drawn_twice(drawn):
+def test_no_image_is_blank_or_drawn_twice(drawn):
     assert drawn.images.std((1, 2, 3)).min() > 15
     assert len(np.unique(drawn.images.reshape(700, -1), axis=0)) == 700
 
@@ -51,7 +51,7 @@ def test_a_prefix_of_many_is_a_few(drawn):
         np.testing.assert_array_equal(whole[:45], part)
 
 
-def test_neither_workers_nor_neighbours_change_a_picture(drawn, monkeypatch):
+def test_neither_workers_nor_batches_change_an_image(drawn, monkeypatch):
     monkeypatch.setattr(faces.os, "cpu_count", lambda: 1)
     monkeypatch.setattr(faces, "BATCH", 7)
     np.testing.assert_array_equal(faces.draw(20).images, drawn.images[:20])
@@ -76,18 +76,18 @@ def test_bad_arguments(n, seed):
 @pytest.mark.parametrize("n", [300, 6000])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_shares_are_those_of_fer2013(n, seed):
-    drawn_as, split = faces.deal(n, seed)
+    drawn_as, split = faces.assign(n, seed)
     counts = np.bincount(drawn_as, minlength=7)
     np.testing.assert_allclose(counts / n, np.array(faces.CLASS_COUNTS) / sum(faces.CLASS_COUNTS), atol=3 / n)
     for name, share in {"train": 0.8, "public": 0.1, "private": 0.1}.items():
         assert abs(np.mean(split == name) - share) < 3 / n
-    if n == 6000:  # a class is shared out to the splits alike
+    if n == 6000:  # every split has the same shares of the classes
         public = np.bincount(drawn_as[split == "public"], minlength=7)
         np.testing.assert_allclose(public, counts / 10, atol=5)
 
 
 def test_labels_are_noisy_as_the_table_says():
-    drawn_as, _ = faces.deal(40_000, 0)
+    drawn_as, _ = faces.assign(40_000, 0)
     labels = faces.mislabel(drawn_as, 0)
     assert 0.05 < np.mean(labels != drawn_as) < 0.08
     for true, name in enumerate(CLASSES):
@@ -119,9 +119,9 @@ def test_every_face_has_its_regions_in_order(drawn):
 
 
 def test_regions_lie_on_the_head(drawn):
-    dice = faces.Dice(0, range(200))
-    who = faces.identity(dice)
-    _, au, at = faces.outfit(dice, who), faces.action_units(dice, drawn.drawn_as[:200]), faces.pose(dice)
+    rng = faces.Random(0, range(200))
+    who = faces.identity(rng)
+    _, au, at = faces.outfit(rng, who), faces.action_units(rng, drawn.drawn_as[:200]), faces.pose(rng)
     head = faces.head_cover(at, who, au) > 0.5
     assert 0.25 < head.mean() < 0.85
     assert not np.any(drawn.regions[:200][~head])
@@ -129,8 +129,8 @@ def test_regions_lie_on_the_head(drawn):
 
 @pytest.mark.parametrize("feature", ["brows", "eyes", "mouth"])
 def test_a_region_is_where_its_feature_is_painted(feature, monkeypatch):
-    """Leaving a feature out must change the picture there, and hardly anywhere else."""
-    monkeypatch.setattr(faces, "camera", lambda dice, picture, at: picture)  # exposure would change every pixel
+    """Omitting a feature must change the image there, and hardly anywhere else."""
+    monkeypatch.setattr(faces, "camera", lambda rng, image, at: image)  # exposure would change every pixel
     with_it, regions = cast(SURPRISE)
     paint = getattr(faces, feature)
 
@@ -147,12 +147,12 @@ def test_a_region_is_where_its_feature_is_painted(feature, monkeypatch):
 
 
 def extent(regions, name, axis):
-    """Mean number of rows (axis 2) or columns (axis 1) that a region reaches."""
+    """Return the mean number of rows (axis 2) or columns (axis 1) of a region."""
     return np.any(regions == faces.REGIONS[name], axis).sum(1).mean()
 
 
 def curl(regions):
-    """How far the middle of the mouth lies below its ends, in rows: smiles are positive."""
+    """Return by how many rows the middle of the mouth is below its ends: smiles are positive."""
     rows, columns = np.mgrid[:48, :48]
     bends = []
     for mouth in regions == faces.REGIONS["mouth"]:
@@ -164,7 +164,7 @@ def curl(regions):
 
 
 def brow_gap(regions):
-    """Mean distance in rows between brows and eyes."""
+    """Return the mean distance in rows between brows and eyes."""
     rows = np.arange(48)[None, :, None]
     brows, eyes = (((regions == k) * rows).sum((1, 2)) / (regions == k).sum((1, 2)) for k in (1, 2))
     return np.mean(eyes - brows)
@@ -183,11 +183,11 @@ def brow_gap(regions):
         (curl, NEUTRAL, SAD, 0.5),  # AU 15
     ],
 )
-def test_muscles_move_the_features(measure, more, less, by):
+def test_action_units_move_the_features(measure, more, less, by):
     assert measure(cast(more)[1]) - measure(cast(less)[1]) > by
 
 
-def test_pixels_alone_tell_a_little(drawn):
+def test_pixels_predict_the_class_a_little(drawn):
     """A linear classifier on pixels beats chance (1/7 for balanced classes), and is far from enough."""
     pixels = drawn.images.reshape(700, -1) / np.float32(255)
     pixels = (pixels - pixels.mean(1, keepdims=True)) / pixels.std(1, keepdims=True)
