@@ -53,10 +53,6 @@ class Dataset:
     regions: np.ndarray | None = None  # (N, 48, 48) uint8, places in labels.REGIONS; drawn faces only
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        return CLASSES
-
-    @property
     def splits(self) -> tuple[str, ...]:
         """The splits of this source, in the order of labels.SPLITS."""
         present = set(np.unique(self.split).tolist())
@@ -148,7 +144,7 @@ def votes_file(path: Path) -> Path | None:
 
 def holds_files(folder: Path) -> bool:
     """Return whether a folder contains any file that could be data."""
-    return folder.is_dir() and any(True for _ in readers.walk(folder))
+    return folder.is_dir() and any(readers.walk(folder))
 
 
 def build(path: Path | None, val_share: float, val_seed: int) -> Dataset:

@@ -173,9 +173,9 @@ def safe_members(path: Path, members: Files, links: set[str]) -> Files:
     for name, opener in members.items():
         parts = PureWindowsPath(name).parts  # splits at / and \, and knows C:
         if ".." in parts or PureWindowsPath(name).anchor:
-            raise DataError(f"{path}: refused: its member {name!r} leads out of the archive. Pack it again.")
+            raise DataError(f"{path}: refused because its member {name!r} leads out of the archive. Pack it again.")
         if name in links:
-            raise DataError(f"{path}: refused: its member {name!r} is a link or device. Pack the file itself.")
+            raise DataError(f"{path}: refused because its member {name!r} is a link or device. Pack the file itself.")
         if not any(part.startswith((".", "__MACOSX")) for part in parts):
             files["/".join((str(path), *parts))] = opener
     return files

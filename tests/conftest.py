@@ -1,4 +1,4 @@
-"""A test session has a store, a cache and pictures of its own; nothing is read from or left in the checkout."""
+"""A test session has its own run store, cache and images; nothing is read from or left in the checkout."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from filelock import FileLock
 # Where the tests run in the background (`nohup … &`) Ctrl-C is ignored, and so it would be in what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share the room of the process that starts them
+if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share the folder of the process that starts them
     _ROOM = tempfile.TemporaryDirectory(prefix="fer-tests-")
     os.environ["FER_RUNS"] = f"{_ROOM.name}/runs"
     os.environ["FER_CACHE"] = f"{_ROOM.name}/cache"
