@@ -142,6 +142,13 @@ def votes_file(path: Path) -> Path | None:
     return next((file for folder in folders for name in VOTE_FILES for file in sorted(folder.glob(name))), None)
 
 
+def votes_hash(source: str | Path) -> str:
+    """12 hex digits of the content of the FERPlus csv of a source; "" without one."""
+    path = find(source)
+    votes = votes_file(path) if path else None
+    return hashlib.sha256(votes.read_bytes()).hexdigest()[:12] if votes and votes.is_file() else ""
+
+
 def holds_files(folder: Path) -> bool:
     """Return whether a folder contains any file that could be data."""
     return folder.is_dir() and any(readers.walk(folder))
@@ -167,6 +174,11 @@ def build(path: Path | None, val_share: float, val_seed: int) -> Dataset:
     digest = hash_of(rows.images, rows.labels, "\n".join(split).encode())
     source = str(path or "drawn")
     return Dataset(rows.images, rows.labels, split, name, source, digest, tuple(notes), path is None, regions)
+
+
+def parts(split: np.ndarray) -> np.ndarray:
+    """Return what the source calls Training, PublicTest or PrivateTest: the split, but "train" for "val"."""
+    return np.where(np.asarray(split) == "val", "train", split)
 
 
 def group_identical(images: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ python -m fer_utils.predict test.csv prediction.csv --weights weights           
 """
 
 import argparse
-import ast
 import csv
 import logging
 import os
@@ -19,12 +18,12 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
-import pydantic
 from tqdm import tqdm
 
 from fer_utils import readers, runs
 from fer_utils.labels import CLASSES
 from fer_utils.readers import DataError
+from fer_utils.settings import SettingsError
 
 KEPT = ("model.keras", "run.json")  # the files of a run that predicting needs
 CHUNK = 1024  # images per step of the progress bar
@@ -156,28 +155,6 @@ def weights_in(folder):
     return runs.Finished(folder)
 
 
-def run_of(words):
-    """The Run of settings as a command line gives them, such as `["preset=B", "passes=3"]`.
-
-    Raises:
-        PredictionError: for a setting that does not exist or has the wrong value, and for data that cannot be read.
-    """
-    given = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not equals:
-            raise PredictionError(f"settings are written name=value; this is not: {word!r}")
-        try:
-            given[name] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            given[name] = text
-    try:
-        return runs.Run(**given)
-    except pydantic.ValidationError as error:
-        problems = [(*problem["loc"], problem["msg"].removeprefix("Value error, ")) for problem in error.errors()]
-        raise PredictionError("\n".join(": ".join(map(str, problem)) for problem in problems)) from None
-
-
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
@@ -250,7 +227,7 @@ def main(arguments=None):
     logging.getLogger("exca").setLevel(logging.ERROR)  # it would log a traceback of the error printed below
     try:
         execute(options)
-    except (PredictionError, DataError, runs.RunError, OSError) as error:
+    except (PredictionError, SettingsError, DataError, runs.RunError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -275,7 +252,7 @@ def execute(options):
     """Read the images before anything that takes time, so that an error in them is reported at once."""
     target = options.prediction and checked_target(options.prediction, options.images)
     inputs = read(options.images) if options.images else None
-    run = weights_in(options.weights) if options.weights else run_of(options.run).fit()
+    run = weights_in(options.weights) if options.weights else runs.run_of(options.run).fit()
     if options.keep:
         keep(run, options.keep)
         print(run)

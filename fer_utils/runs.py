@@ -27,7 +27,7 @@ import pandas as pd
 import pydantic
 from filelock import FileLock
 
-from fer_utils import data, ferplus, presets, pretrained
+from fer_utils import data, presets, pretrained
 from fer_utils.settings import SettingsError, parse
 
 # Raise it when a change of training.py, augment.py, layers.py or models.py changes what trainings of the same settings
@@ -213,7 +213,7 @@ class Run(Stored):
         return data.load(self.source)
 
     def make(self, dataset, folder):
-        from fer_utils import training  # imports TensorFlow: only when there is something to train
+        from fer_utils import ferplus, training  # TensorFlow is imported only when there is something to train
 
         if name := pretrained.name_in(self.preset):
             return training.adopt(name, self.settings(), dataset, folder)
@@ -246,7 +246,7 @@ def unusual(settings):
 
 def dependencies(settings):
     """Return what a run depends on besides settings and data: a hash of the votes, names of the runs it builds on."""
-    votes = [ferplus.content_hash(settings.get("source", "auto"))] if settings.get("votes") else []
+    votes = [data.votes_hash(settings.get("source", "auto"))] if settings.get("votes") else []
     return votes + [run.name for run in [*start_run(settings), *teacher_runs(settings)]]
 
 

@@ -137,7 +137,7 @@ def test_copies_are_counted(planted, groups):
 
 
 def test_examples_differ_in_the_given_value(planted, groups):
-    part = duplicates.parts(planted.split)
+    part = data.parts(planted.split)
     assert set(map(tuple, duplicates.examples(groups[0], part, n=9))) == {
         (3, 63),
         (41, 64),

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_utils import data, faces
+from fer_utils import data, faces, ferplus
 from fer_utils.data import DataError
-from fer_utils.studies import duplicates, ferplus
+from fer_utils.studies import duplicates
 
 COLUMNS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")  # of classes 0…6
 N = 70
@@ -132,6 +132,23 @@ VOTES = np.array(
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 10],  # none of the seven, which all tie
     ]
 )
+
+
+# votes on one image -> the answer that most people gave
+MOST = [
+    ([6, 0, 0, 0, 0, 0, 4, 0, 0, 0], 0),
+    ([1, 1, 1, 1, 1, 3, 2, 0, 0, 0], 5),
+    ([4, 0, 4, 0, 0, 0, 2, 0, 0, 0], -1),
+    ([4, 0, 0, 0, 0, 0, 0, 6, 0, 0], 7),
+    ([5, 0, 0, 0, 0, 0, 0, 5, 0, 0], -1),
+    ([0] * 9 + [10], 9),
+    ([0] * 10, -1),
+]
+
+
+@pytest.mark.parametrize(("votes", "expected"), MOST)
+def test_most_voted(votes, expected):
+    assert ferplus.most_voted(np.array([votes])).tolist() == [expected]
 
 
 def test_most_voted_answer_and_its_hits():

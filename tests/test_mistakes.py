@@ -10,10 +10,10 @@ import papermill
 import pytest
 from matplotlib.colors import to_hex
 
-from fer_utils import data, metrics, plots, runs
+from fer_utils import data, ferplus, metrics, plots, runs
 from fer_utils.labels import BILINGUAL
 from fer_utils.plots.style import TRAIN, VALIDATION
-from fer_utils.studies import duplicates, mistakes
+from fer_utils.studies import mistakes
 
 KIT = Path(__file__).resolve().parents[1]
 RNG = np.random.default_rng(0)
@@ -139,8 +139,8 @@ def faces_with_twins_and_votes(few_faces, tmp_path, monkeypatch):
     arrays["images"][public[:5]] = arrays["images"][train[:5]]
     np.savez(tmp_path / "faces.npz", **arrays)
     said = np.where(np.arange(len(arrays["labels"])) % 5, arrays["labels"], 3)
-    votes = pd.DataFrame(10 * np.eye(10, dtype=int)[said], columns=duplicates.VOTE_COLUMNS)
-    usage = {split: name for name, split in duplicates.USAGES.items()}
+    votes = pd.DataFrame(10 * np.eye(10, dtype=int)[said], columns=ferplus.VOTE_COLUMNS)
+    usage = {split: name for name, split in ferplus.USAGES.items()}
     votes.insert(0, "Usage", [usage[split] for split in arrays["split"]])
     votes.to_csv(tmp_path / "fer2013new.csv", index=False)
     monkeypatch.setenv("FER_DATA", str(tmp_path / "faces.npz"))

@@ -20,7 +20,7 @@ def trained(few_faces, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FER_DATA", str(few_faces))
         patch.setenv("FER_RUNS", str(tmp_path_factory.mktemp("runs")))
-        brief = {"normalisation": "picture", "augmentation": {}, "learning_rate": 3e-3, "batch": 15, "passes": 2}
+        brief = {"normalisation": "image", "augmentation": {}, "learning_rate": 3e-3, "batch": 15, "epochs": 2}
         model = {"model": "dnn", "model_settings": {"widths": [64]}}
         yield runs.Run(preset="A-dnn", profile="smoke", **brief, **model).fit()
 
@@ -157,7 +157,7 @@ def test_the_prediction_is_the_runs_own(trained, test_csv, weights, tmp_path):
     assert header == ["id", "label"]
     assert [row[0] for row in rows] == predict.read(test_csv).ids
     labels = [int(label) for _, label in rows]
-    assert labels == trained.probs("public").argmax(axis=1).tolist() and len(set(labels)) > 1
+    assert labels == trained.probs(data.load(), "public").argmax(axis=1).tolist() and len(set(labels)) > 1
 
 
 def test_views_are_averaged_if_the_run_did_so(trained, on_few_faces, monkeypatch):
@@ -175,7 +175,7 @@ def test_views_are_averaged_if_the_run_did_so(trained, on_few_faces, monkeypatch
 def test_a_missing_run_is_trained(test_csv, store, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(runs, "KIT", tmp_path)
     assert predict.main([str(test_csv), "--run", "preset=A-dnn", "profile=smoke", "augmentation={}"]) == 0
-    (run,) = runs.finished()
+    (run,) = runs.list_finished()
     assert run.info["settings"]["augmentation"] == {}
     assert len(read_rows(tmp_path / f"build/submission-{run.folder.name}.csv")) == 1 + len(predict.read(test_csv).ids)
     assert "submission-A-dnn-smoke" in capsys.readouterr().out
@@ -189,8 +189,8 @@ REFUSED = [
     (["{test}", "{room}/none/out.csv", "--weights", "{weights}"], "no such folder"),
     (["{test}", "{room}/out.csv", "--weights", "{room}/none"], "has no model.keras: train first"),
     (["{test}", "{room}/out.csv", "--run", "preset=Z"], "not one of: A, A-dnn"),
-    (["{test}", "{room}/out.csv", "--run", "passes"], "name=value"),
-    (["{test}", "{room}/out.csv", "--run", "pases=3"], "pases: Extra inputs"),
+    (["{test}", "{room}/out.csv", "--run", "epochs"], "name=value"),
+    (["{test}", "{room}/out.csv", "--run", "epocs=3"], "there is no setting 'epocs'"),
     (["{test}", "{room}/out.csv", "--run", "source=/none/train.csv"], "/none/train.csv: there is no such file"),
     (["--keep", "{room}", "--weights", "{weights}"], "contains other files"),
 ]

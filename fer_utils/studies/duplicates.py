@@ -1,8 +1,7 @@
 """Find copies among the images: exact and near ones, leaks between the sets, conflicting labels.
 
-NumPy in, NumPy out; no Keras. A *part* is what the source calls Training, PublicTest or PrivateTest; the validation set
-is a share of Training, so `train` and `val` are one part. Copies of one image form a *group*, whose number is its first
-row.
+NumPy in, NumPy out; no Keras. Copies of one image form a *group*, whose number is its first row; `data.parts` says
+what a *part* is.
 """
 
 import io
@@ -12,11 +11,6 @@ import pandas as pd
 
 from fer_utils import data, metrics
 from fer_utils.labels import IMAGE_SHAPE
-
-
-def parts(split):
-    """Return the part (N,) of each image: its split, but "train" for "val"."""
-    return np.where(np.asarray(split) == "val", "train", split)
 
 
 def is_blank(images):
@@ -160,7 +154,7 @@ def copies(dataset, groups):
     return {
         "groups": int((sizes > 1).sum()),
         "images": int(sizes[sizes > 1].sum()),
-        "across": len(differing(groups, parts(dataset.split))),
+        "across": len(differing(groups, data.parts(dataset.split))),
         "conflicting": len(differing(groups, dataset.labels)),
     }
 

@@ -9,13 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import KFold
 
 from fer_utils import data, metrics
 from fer_utils.data import DataError
 from fer_utils.labels import CLASSES
-from fer_utils.studies import duplicates
 
 VOTES = (*CLASSES, "contempt", "unknown", "not a face")  # the ten answers
 VOTE_COLUMNS = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral", "contempt", "unknown", "NF"]
@@ -60,7 +57,7 @@ def read_votes(path):
 
 def check_rows(path, dataset, usage, counts):
     """Raise a DataError unless the votes fit the dataset's rows: enough, in the same sets, on the same faces."""
-    part = duplicates.parts(dataset.split)
+    part = data.parts(dataset.split)
     if len(usage) < len(part):
         raise DataError(f"{path}: has {len(usage):,} rows where {dataset.name} has {len(part):,} images.")
     different = np.flatnonzero(usage[: len(part)] != part)
@@ -150,6 +147,9 @@ def label_probs(dataset, folds=5):
         Peterson, Battleday, Griffiths & Russakovsky (2019), Human Uncertainty Makes Classification More Robust,
         arXiv:1908.07086.
     """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import KFold
+
     counts = votes(dataset)
     if counts is None:
         raise DataError(
