@@ -1,151 +1,180 @@
-"""Arms of an experiment: histories, scores with intervals, differences to the first arm, bags."""
+"""Arms of an experiment compared: accuracy, scores, recalls, pseudo-labels, the value of labels."""
 
-import matplotlib
 import numpy as np
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from fer_utils.labels import BILINGUAL
-from fer_utils.plots.classes import share_bars
-from fer_utils.plots.style import ARMS, INK, QUIET, TRAIN, VALIDATION, new_figure
+from fer_utils.plots import style
+
+RIGHT, WRONG, EARLY = "#4A6F8F", "#E6C7B3", "#C4C4C4"
+MARKERS = "sD^vP"
 
 
-def arm_histories(histories):
-    """Training and validation accuracy of every arm, a panel an arm, a line a seed; all panels share their axes.
-
-    Args:
-        histories: dict of name -> list of DataFrames with pass, accuracy, val_accuracy, one a seed.
-    """
-    columns = min(len(histories), 3)
-    rows = -(-len(histories) // columns)
-    figure = new_figure(0.25 + 1.45 * rows)
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    for axis in axes.flat[len(histories) :]:
-        axis.remove()
-    for axis, (name, seeds) in zip(axes.flat, histories.items(), strict=False):
-        for history in seeds:
-            marker = "o" if len(history) < 12 else None
-            training = axis.plot(history["pass"], history["accuracy"], color=TRAIN, marker=marker, ms=2.5)
-            validation = axis.plot(history["pass"], history["val_accuracy"], color=VALIDATION, marker=marker, ms=2.5)
-        axis.set_title(name)
-        axis.grid(axis="y", color="#E6E6E6", lw=0.5)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes[0, 0].legend([*training, *validation], ["training", "validation"], loc="upper left")
-    figure.supxlabel("pass", fontsize=8)
-    figure.supylabel("accuracy", fontsize=8)
-    return figure
-
-
-def arm_dots(accuracies, compared):
-    """Left every training as a dot and each arm's mean; right the difference to the first arm with its interval.
+@style.applied
+def plot_arm_accuracies(accuracies, compared):
+    """Plot every run's accuracy with its arm's mean, and the arm's difference from the first arm with its interval.
 
     Args:
-        accuracies: dict of name -> list of accuracies, one a seed; drawn from top to bottom.
-        compared: DataFrame of `metrics.compare_arms`, of the same arms.
+        accuracies: dict of arm -> list of accuracies, one per seed; drawn from top to bottom.
+        compared: DataFrame of `studies.compare.compare_arms`, of the same arms.
     """
-    figure = new_figure(0.55 + 0.27 * len(accuracies))
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
-    for place, (name, values) in enumerate(accuracies.items()):
-        mean, row = np.mean(values), compared.loc[name]
-        left.plot(values, [place] * len(values), "o", color=VALIDATION, ms=4, mfc="white", clip_on=False)
-        left.plot([mean, mean], [place - 0.3, place + 0.3], color=INK, lw=1.6, solid_capstyle="butt")
-        left.annotate(f"{mean:.1%}", (max(values), place), (6, 0), textcoords="offset points", va="center", fontsize=7)
-        if not np.isnan(row["difference"]):
-            right.plot([row["low"], row["high"]], [place, place], color=VALIDATION, lw=2, alpha=0.5)
-            right.plot(row["difference"], place, "o", color=VALIDATION, ms=4)
-    right.axvline(0, color=QUIET, lw=0.8, zorder=0)
-    left.set(yticks=range(len(accuracies)), yticklabels=list(accuracies))
-    left.set(xlabel="accuracy: a circle a training, a bar their mean")
-    left.set_ylim(len(accuracies) - 0.5, -0.5)
-    left.xaxis.set_major_formatter(PercentFormatter(1))
+    figure, (left, right) = style.new_panels(0.55 + 0.27 * len(accuracies), 2, sharey=True, width_ratios=[3, 2])
+    for row, (arm, values) in enumerate(accuracies.items()):
+        mean, found = np.mean(values), compared.loc[arm]
+        left.plot(values, [row] * len(values), "o", color=style.VALIDATION, ms=4, mfc="white", clip_on=False)
+        left.plot([mean, mean], [row - 0.3, row + 0.3], color=style.INK, lw=1.6, solid_capstyle="butt")
+        style.note(left, f"{mean:.1%}", (max(values), row), (6, 0), va="center", fontsize=7)
+        if not np.isnan(found["difference"]):
+            style.draw_interval(right, row, found[["difference", "low", "high"]], solid_capstyle="projecting")
+    right.axvline(0, color=style.QUIET, lw=0.8, zorder=0)
+    style.name_rows(left, list(accuracies))
+    left.set(xlabel="accuracy: a circle per run, a bar at their mean")
+    style.percent(left.xaxis, decimals=None)
     left.margins(x=0.12)
     right.set(xlabel=f"points against {compared.index[0]}")
     right.tick_params(axis="y", length=0)
     return figure
 
 
-def class_shares(shares):
-    """What each class weighs in the training, a bar an arm.
+@style.applied
+def plot_scores(panels):
+    """Plot several scores of the same arms side by side, with their 95 % intervals.
 
     Args:
-        shares: dict of arm -> (7,) shares that sum to 1.
-    """
-    return share_bars(shares, of="training", height=2.6, legend="upper right", written=True)
-
-
-def scores(panels):
-    """Several scores of the same arms side by side, with their 95 % intervals.
-
-    Args:
-        panels: dict of score -> dict of arm -> (value, low, high, …), such as an metrics.Estimate.
+        panels: dict of score -> dict of arm -> (value, low, high, …), such as a metrics.Estimate.
     """
     arms = list(next(iter(panels.values())))
-    figure = new_figure(0.6 + 0.26 * len(arms))
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    figure, axes = style.new_panels(0.6 + 0.26 * len(arms), len(panels), sharey=True)
     for axis, (score, estimates) in zip(axes, panels.items(), strict=True):
-        for place, (arm, color) in enumerate(zip(arms, ARMS, strict=False)):
-            value, low, high, *_ = estimates[arm]
-            axis.plot([low, high], [place, place], color=color, lw=2, alpha=0.5, solid_capstyle="round")
-            axis.plot(value, place, "o", color=color, ms=4.5)
-            axis.annotate(f"{value:.3f}", (value, place), (0, 4), textcoords="offset points", ha="center", fontsize=6.5)
+        for row, (arm, color) in enumerate(zip(arms, style.ARMS, strict=False)):
+            style.draw_interval(axis, row, estimates[arm], size=4.5, color=color)
+            value = estimates[arm][0]
+            style.note(axis, f"{value:.3f}", (value, row), (0, 4), ha="center")
         axis.set_title(score)
         axis.tick_params(axis="y", length=0)
-        axis.grid(axis="x", color="#E6E6E6", lw=0.5)
+        axis.grid(axis="x")
         axis.margins(x=0.1)
-    axes[0].set(yticks=range(len(arms)), yticklabels=arms)
-    axes[0].set_ylim(len(arms) - 0.5, -0.7)
+    style.name_rows(axes[0], arms, above=0.7)
     return figure
 
 
-def recalls(compared):
-    """How often each class is recognised under each arm, with 95 % intervals.
+@style.applied
+def plot_recalls(compared):
+    """Plot the recall of each class under each arm, with 95 % intervals.
 
     Args:
-        compared: DataFrame of `metrics.compare_recalls`.
+        compared: DataFrame of `studies.compare.compare_recalls`.
     """
-    classes, arms = compared["class"].unique(), compared["arm"].unique()
-    figure = new_figure(0.4 + 0.14 * len(compared))
-    axis = figure.subplots()
-    for number, (arm, color) in enumerate(zip(arms, ARMS, strict=False)):
+    counts, arms = compared.groupby("class", sort=False)["n"].first(), compared["arm"].unique()
+    figure, (axis,) = style.new_panels(0.4 + 0.14 * len(compared))
+    for number, (arm, color) in enumerate(zip(arms, style.ARMS, strict=False)):
         rows = compared[compared["arm"] == arm]
         places = np.arange(len(rows)) + (number - (len(arms) - 1) / 2) * 0.24
         axis.hlines(places, rows["recall_low"], rows["recall_high"], color=color, lw=1.8, alpha=0.45)
         axis.plot(rows["recall"], places, "o", color=color, ms=4, label=arm)
-    counts = compared.groupby("class")["n"].first()
-    axis.set(yticks=range(len(classes)), yticklabels=[f"{BILINGUAL[c]}  (n = {counts[c]:,})" for c in classes])
+    style.name_rows(axis, [f"{BILINGUAL[c]}  (n = {n:,})" for c, n in counts.items()])
     axis.set(xlabel="recall: share of the class that is recognised", xlim=(-0.02, 1.02))
-    axis.set_ylim(len(classes) - 0.5, -0.5)
-    axis.set_yticks(np.arange(len(classes) - 1) + 0.5, minor=True)
-    axis.grid(axis="y", which="minor", color="#E6E6E6", lw=0.5)
+    axis.set_yticks(np.arange(len(counts) - 1) + 0.5, minor=True)
+    axis.grid(axis="y", which="minor")
     axis.tick_params(axis="y", which="both", length=0)
-    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    style.percent(axis.xaxis)
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=len(arms))
     return figure
 
 
-def bags(table, references):
-    """Left every bag's gain over its own members against their disagreement; right accuracy against the bag's size.
+# -- few labels --------------------------------------------------------------------------------------------------------
+
+
+@style.applied
+def plot_pseudo_rounds(histories, judged, reference):
+    """Plot the accuracy after each round above the numbers of right and wrong pseudo-labels, one column per arm.
 
     Args:
-        table: DataFrame of `metrics.bags`.
-        references: dict of name -> accuracy, drawn as lines across the right panel.
+        histories: dict of arm -> list of DataFrames with round, accuracy, val_accuracy, one per seed.
+        judged: dict of arm -> DataFrame of `selftrain.judge`, of the first seed.
+        reference: list as in `histories`, of the arm without pseudo-labels: its val_accuracy is drawn in every column.
     """
-    figure = new_figure(2.6)
-    left, right = figure.subplots(1, 2)
-    several, sizes = table[table["size"] > 1], table["size"].unique()
-    colors = matplotlib.colormaps["viridis_r"](np.linspace(0.15, 1, max(len(sizes) - 1, 1)))
-    for size, color in zip(sizes[1:], colors, strict=False):
-        rows = several[several["size"] == size]
-        left.plot(100 * rows["disagreement"], rows["gain"], "o", color=color, ms=3.5, label=f"{size}")
-    left.axhline(0, color=QUIET, lw=0.8, zorder=0)
-    left.set(xlabel="mean disagreement of two members, % of pictures", ylabel="gain over its members' mean, points")
-    left.legend(title="members", title_fontsize=7, handletextpad=0.1, ncols=-(-len(sizes) // 5))
-    right.plot(table["size"], table["accuracy"], "o", color=QUIET, ms=2.5, alpha=0.6, label="a bag")
-    right.plot(table.groupby("size")["accuracy"].mean(), color=VALIDATION, marker="o", ms=4, label="mean of all bags")
-    for (name, value), color, style in zip(references.items(), ARMS[2:], ("--", ":", "-."), strict=False):
-        right.axhline(value, color=color, lw=1.2, ls=style, label=name)
-    right.set(xlabel="members of the bag", ylabel="accuracy")
-    right.xaxis.set_major_locator(MaxNLocator(integer=True))
-    right.yaxis.set_major_formatter(PercentFormatter(1))
-    right.legend()
+    figure = style.new_figure(3.4)
+    axes = figure.subplots(2, len(histories), sharex=True, sharey="row", squeeze=False)
+    for (above, below), (arm, seeds) in zip(axes.T, histories.items(), strict=True):
+        _draw_rounds(above, seeds, reference)
+        above.set_title(arm)
+        _draw_judged(below, judged[arm])
+    axes[0, 0].set_ylabel("accuracy")
+    axes[1, 0].set_ylabel("pseudo-labels")
+    style.percent(axes[0, 0].yaxis)
+    style.whole_numbers(axes[1, 0].xaxis)
+    axes[1, 0].margins(y=0.12)
+    handles = [axis.get_legend_handles_labels() for axis in axes[:, 0]]
+    shown = {label: drawn for pair in handles for drawn, label in zip(*pair, strict=True)}  # each once
+    figure.legend(shown.values(), shown, loc="outside upper center", ncols=len(shown))
+    figure.supxlabel("round")
+    return figure
+
+
+def _draw_rounds(axis, seeds, reference):
+    for history, plain in zip(seeds, reference, strict=True):
+        axis.plot(plain["round"], plain["val_accuracy"], "--", color=style.QUIET, lw=1, label="validation, supervised")
+        axis.plot(history["round"], history["accuracy"], "o-", color=style.TRAIN, ms=2, label="training")
+        axis.plot(history["round"], history["val_accuracy"], "o-", color=style.VALIDATION, ms=2, label="validation")
+    axis.grid(axis="y")
+
+
+def _draw_judged(axis, judged):
+    """Draw one bar per round; the share that is right stands above some of them."""
+    right = judged["n"] * judged["precision"]
+    axis.bar(judged["round"], right, color=RIGHT, width=0.75, label="right")
+    axis.bar(judged["round"], judged["n"] - right, bottom=right, color=WRONG, width=0.75, label="wrong")
+    for row in judged.iloc[:: len(judged) // 7 + 1].itertuples():
+        style.note(axis, f"{row.precision:.0%}", (row.round, row.n), (0, 2), ha="center", fontsize=5.5)
+
+
+@style.applied
+def plot_pseudo_classes(shares, truth):
+    """Plot the classes of the first (light) and of the last (dark) pseudo-labels, one panel per arm.
+
+    Args:
+        shares: dict of arm -> (2, 7) shares in the first and in the last round that has any.
+        truth: (7,) true shares of the images, drawn as black ticks.
+    """
+    figure, axes = style.new_panels(2.5, len(shares), sharex=True, sharey=True)
+    places = np.arange(len(BILINGUAL))
+    for axis, (arm, (first, last)) in zip(axes, shares.items(), strict=True):
+        axis.barh(places - 0.2, first, height=0.36, color=EARLY, label="first pseudo-labels")
+        axis.barh(places + 0.2, last, height=0.36, color=RIGHT, label="last pseudo-labels")
+        axis.vlines(truth, places - 0.45, places + 0.45, color=style.INK, lw=1.4, label="true shares")
+        axis.set_title(arm)
+        axis.tick_params(axis="y", length=0)
+    axes[0].set(yticks=places, yticklabels=BILINGUAL)
+    axes[0].xaxis.set_major_locator(MaxNLocator(3))
+    axes[0].invert_yaxis()
+    style.percent(axes[0].xaxis)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    figure.supxlabel("share of the pseudo-labels")
+    return figure
+
+
+@style.applied
+def plot_label_curve(curve, arms, labels):
+    """Plot accuracy against the number of labels, and the arms that had `labels` of them side by side at their place.
+
+    Args:
+        curve: dict of number of labels -> (value, low, high, …) of supervised training, such as a metrics.Estimate.
+        arms: dict of arm -> the same.
+        labels: int.
+    """
+    figure, (axis,) = style.new_panels(2.7)
+    numbers, values = list(curve), np.array([estimate[:3] for estimate in curve.values()])
+    axis.fill_between(numbers, values[:, 1], values[:, 2], color=style.QUIET, alpha=0.2, lw=0)
+    axis.plot(numbers, values[:, 0], "o-", color=style.ARMS[0], ms=4, label="supervised")
+    place = labels
+    for (arm, (value, low, high, *_)), color, marker in zip(arms.items(), style.ARMS[1:], MARKERS, strict=False):
+        place *= (max(numbers) / min(numbers)) ** 0.02  # one step to the side, on the log axis
+        axis.plot([place, place], [low, high], color=color, lw=1.2, alpha=0.6)
+        axis.plot(place, value, marker, color=color, ms=5, label=arm)
+    axis.set(xscale="log", xlabel="labelled images", ylabel="accuracy")
+    axis.set_xticks(numbers, [f"{number:,}" for number in numbers])
+    axis.set_xticks([], minor=True)
+    style.percent(axis.yaxis)
+    axis.legend(loc="upper left")
     return figure

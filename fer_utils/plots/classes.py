@@ -1,42 +1,87 @@
-"""What figures by class have in common: bars of shares, and maps of what a class was taken for."""
+"""Figures by class: shares, confusion matrices, predicted distributions."""
 
 import numpy as np
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
 from fer_utils.labels import BILINGUAL
-from fer_utils.plots.style import ARMS, new_figure
+from fer_utils.plots import style
+
+OTHER = "#B8B8B8"  # classes that are neither true nor predicted
 
 
-def share_bars(shares, of, height, legend, written=False):
-    """Horizontal bars of shares, a group a class, a colour a name.
+@style.applied
+def plot_class_counts(counts):
+    """Plot the share of each class in each split, one bar per split.
 
     Args:
-        shares: dict of name -> (7,) shares that sum to 1. of: what they are shares of.
-        height: of the figure, inches. legend: its place. written: whether a bar bears its value.
+        counts: dict of split -> (7,) ints.
     """
-    figure = new_figure(height)
-    axis = figure.subplots()
+    shares = {f"{split} (n = {values.sum():,})": values / values.sum() for split, values in counts.items()}
+    return _share_bars(shares, height=2.5, legend="lower right", xlabel="share of the split")
+
+
+@style.applied
+def plot_class_shares(shares):
+    """Plot the weight of each class in a training, one bar per arm, its value beside it.
+
+    Args:
+        shares: dict of arm -> (7,) shares that sum to 1.
+    """
+    figure = _share_bars(shares, height=2.6, legend="upper right", xlabel="share of the training")
+    (axis,) = figure.axes
+    for bars in axis.containers:
+        axis.bar_label(bars, fmt=" {:.1%}", fontsize=6)
+    return figure
+
+
+def _share_bars(shares, height, legend, xlabel):
+    """Draw horizontal bars of shares, one group per class, one colour per name."""
+    figure, (axis,) = style.new_panels(height)
     thickness = 0.84 / len(shares)
-    for number, ((name, values), color) in enumerate(zip(shares.items(), ARMS, strict=False)):
+    for number, ((name, values), color) in enumerate(zip(shares.items(), style.ARMS, strict=False)):
         places = np.arange(len(BILINGUAL)) + (number - (len(shares) - 1) / 2) * thickness
-        drawn = axis.barh(places, values, height=0.85 * thickness, color=color, label=name)
-        if written:
-            axis.bar_label(drawn, fmt=" {:.1%}", fontsize=6)
-    axis.set(yticks=range(len(BILINGUAL)), yticklabels=BILINGUAL, xlabel=f"share of the {of}")
+        axis.barh(places, values, height=0.85 * thickness, color=color, label=name)
+    axis.set(yticks=range(len(BILINGUAL)), yticklabels=BILINGUAL, xlabel=xlabel)
     axis.invert_yaxis()
     axis.tick_params(axis="y", length=0)
-    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    style.percent(axis.xaxis)
     axis.legend(loc=legend)
     return figure
 
 
-def share_map(axis, counts, words, columns, row, **settings):
-    """Each cell the share of its row's pictures, as a shade, with words in it.
+@style.applied
+def plot_confusion(counts, framed=()):
+    """Plot a confusion matrix: each cell has its share of the true class, also as a shade, and its count.
 
     Args:
-        counts: (7, columns) ints. words: function of (share, count) -> text of a cell. columns: names.
-        row: what a row holds, as the scale calls it. settings: for `seaborn.heatmap`.
+        counts: (7, 7) ints, rows the true class, columns the predicted one.
+        framed: cells (true class, predicted class) that get a frame.
     """
+    figure, (axis,) = style.new_panels(4.0)
+    _share_map(axis, counts, "{:.0%}\n{}".format, BILINGUAL, row="true class", square=True)
+    for true, predicted in framed:
+        axis.add_patch(Rectangle((predicted, true), 1, 1, fill=False, edgecolor=style.TRAIN, lw=1.2, clip_on=False))
+    axis.set(xlabel="predicted 預測", ylabel="true 真實")
+    return figure
+
+
+@style.applied
+def plot_vote_shares(counts, answers):
+    """Plot what people answer to the images of each label: each cell has its share of the label, also as a shade.
+
+    Args:
+        counts: (7, answers) ints, rows the label, columns the most frequent answer.
+        answers: names of the columns.
+    """
+    figure, (axis,) = style.new_panels(3.2)
+    _share_map(axis, counts, lambda share, count: f"{share:.0%}", answers, row="label")
+    axis.set(xlabel="the most frequent answer 最多人的答案", ylabel="label 標籤")
+    return figure
+
+
+def _share_map(axis, counts, text, columns, row, **settings):
+    """Draw each cell's share of its row as a shade, with text(share, count) in it; `row` names the row's unit."""
     import seaborn
 
     totals = counts.sum(axis=1)
@@ -44,7 +89,7 @@ def share_map(axis, counts, words, columns, row, **settings):
     seaborn.heatmap(
         shares,
         ax=axis,
-        annot=np.vectorize(words)(shares, counts),
+        annot=np.vectorize(text)(shares, counts),
         fmt="",
         cmap="Blues",
         vmin=0,
@@ -58,3 +103,49 @@ def share_map(axis, counts, words, columns, row, **settings):
     )
     axis.tick_params(length=0)
     axis.set_xticks(axis.get_xticks(), axis.get_xticklabels(), rotation=30, ha="right", rotation_mode="anchor")
+
+
+@style.applied
+def plot_predictions(images, probs, labels):
+    """Plot images above their predicted distributions: blue is the true class, red a wrong prediction.
+
+    Above an image stands its true class, then a tick where the prediction is correct, else the predicted class.
+
+    Args:
+        images: (n, 48, 48, 1) uint8, n >= 1.
+        probs: (n, 7).
+        labels: (n,) true classes.
+
+    Returns:
+        Figure with up to seven images per row.
+    """
+    columns = 7
+    rows = -(-len(images) // columns)
+    side = (style.WIDTH - 0.55) / columns  # class names stand left of the bars
+    figure, axes = style.new_grid(rows * (2 * side + 0.35), 2 * rows, columns)
+    for place, (image, distribution, true) in enumerate(zip(images, probs, labels, strict=True)):
+        row, column = divmod(place, columns)
+        predicted = int(np.argmax(distribution))
+        verdict = "✓" if predicted == true else f"→ {BILINGUAL[predicted]}"
+        style.show(axes[2 * row, column], image, f"{BILINGUAL[true]}\n{verdict}")
+        _draw_distribution(axes[2 * row + 1, column], distribution, true, named=column == 0)
+    return figure
+
+
+def _draw_distribution(axis, distribution, true, named):
+    """Draw probabilities as bars from 0 to 1; the prediction bears its value, which grey print needs."""
+    predicted = int(np.argmax(distribution))
+    rows = np.arange(len(BILINGUAL))
+    colors = [style.VALIDATION if c == true else style.TRAIN if c == predicted else OTHER for c in rows]
+    axis.set_axis_on()
+    axis.barh(rows, distribution, color=colors, height=0.75)
+    axis.set(yticks=rows, yticklabels=BILINGUAL if named else [], xlim=(0, 1), xticks=[])
+    axis.invert_yaxis()
+    axis.tick_params(length=0, labelsize=6, pad=1)
+    axis.spines["bottom"].set_visible(False)
+    value = distribution[predicted]
+    if value < 0.6:  # there is room for the value behind the bar
+        place = {"x": value + 0.03, "ha": "left", "color": style.INK}
+    else:
+        place = {"x": value - 0.03, "ha": "right", "color": "white"}
+    axis.text(**place, y=predicted, s=f"{value:.0%}", va="center_baseline", fontsize=6)

@@ -1,25 +1,30 @@
-"""Figures of derivations: where a kernel stands, a computation graph, how wrong finite differences are."""
+"""The mathematics: windows of a convolution, a computation graph, errors of finite differences."""
 
 import numpy as np
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from fer_utils.plots.style import INK, QUIET, TRAIN, VALIDATION, WIDTH, new_figure
+from fer_utils.plots import style
 
-VALUE, GRADIENT = VALIDATION, TRAIN  # blue on the way forwards, red on the way back
+VALUE, GRADIENT = style.VALIDATION, style.TRAIN  # blue forwards, red backwards
 ZERO = "#E4E4E4"  # the padding
 
 
-def conv_windows(panels):
-    """Which places of the input each output of a convolution reads, along one axis: a panel a setting, a row an output.
+@style.applied
+def plot_conv_windows(panels):
+    """Plot the places of the input that each output of a convolution reads, along one axis.
 
     Args:
         panels: dict of title -> derivations.Taps.
+
+    Returns:
+        Figure with one panel per setting, one row per output.
     """
     widths = [taps.size + taps.before + taps.after for taps in panels.values()]
-    figure = new_figure(0.55 + 0.92 * max(len(t.places) for t in panels.values()) * WIDTH / (sum(widths) + 6))
-    axes = figure.subplots(1, len(panels), squeeze=False, width_ratios=widths)[0]
+    side = style.WIDTH / (sum(widths) + 6)
+    rows = max(len(taps.places) for taps in panels.values())
+    figure, axes = style.new_panels(0.55 + 0.92 * rows * side, len(panels), width_ratios=widths)
     for axis, (title, taps) in zip(axes, panels.items(), strict=True):
-        _staircase(axis, taps)
+        _draw_windows(axis, taps)
         axis.set_title(title, fontsize=7)
         axis.set_xlabel(f"{taps.size} → {len(taps.places)}")
         axis.set_anchor("N")
@@ -27,17 +32,17 @@ def conv_windows(panels):
     return figure
 
 
-def _staircase(axis, taps):
-    """The input's places once a row, those that the row's output reads filled."""
+def _draw_windows(axis, taps):
+    """Draw the input's places in every row, those that the row's output reads filled."""
     rows, last = len(taps.places), taps.size + taps.after
     for row, places in enumerate(taps.places):
         for place in range(-taps.before, last):
             inside, read = 0 <= place < taps.size, place in places
-            face = (VALUE if inside else QUIET) if read else ("white" if inside else ZERO)
-            axis.add_patch(Rectangle((place - 0.5, row - 0.4), 1, 0.8, fc=face, ec=QUIET, lw=0.5))
+            face = (VALUE if inside else style.QUIET) if read else ("white" if inside else ZERO)
+            axis.add_patch(Rectangle((place - 0.5, row - 0.4), 1, 0.8, fc=face, ec=style.QUIET, lw=0.5))
             if not inside:
-                style = {"ha": "center", "va": "center_baseline", "fontsize": 6}
-                axis.text(place, row, "0", color="white" if read else QUIET, **style)
+                look = {"ha": "center", "va": "center_baseline", "fontsize": 6}
+                axis.text(place, row, "0", color="white" if read else style.QUIET, **look)
     axis.set(xlim=(-taps.before - 0.6, last - 0.4), ylim=(rows - 0.45, -0.55), aspect="equal")
     axis.set(xticks=[], yticks=range(rows), yticklabels=range(1, rows + 1))
     axis.spines[:].set_visible(False)
@@ -55,7 +60,7 @@ NODES = {
     "y": ((5.0, 2.05), "$y_i$"),
     "loss": ((6.1, 2.05), "$L$"),
 }
-# from, to, the derivative along the arrow, where it is written (share of the way, shift in inches)
+# from, to, the derivative along the arrow, where to write it (share of the way, shift in inches)
 ARROWS = (
     ("x", "x_hat", "$1/s$", 0.5, (0, 0.1)),
     ("x", "var", r"$2(x_i-\mu)/m$", 0.5, (0, 0)),
@@ -69,24 +74,25 @@ ARROWS = (
     ("y", "loss", "$g_i$", 0.5, (0, 0.1)),
 )
 BOX = 0.15  # inches, half a node's side
-MOST = 4  # so many entries of a batch are written out
+MOST = 4  # entries of a batch that are written out
 
 
-def batch_norm_graph(values, gradients):
-    """Batch normalisation of one channel as a graph: values above nodes, gradients below, derivatives on arrows.
+@style.applied
+def plot_batch_norm_graph(values, gradients):
+    """Plot batch normalisation of one channel as a graph: values above nodes, gradients below, derivatives on arrows.
 
     Args:
         values: dict of x, mean, var, x_hat, gamma, beta, y, loss -> number, or array over the batch.
-        gradients: dict of the same names -> the loss's gradients, shaped alike.
+        gradients: dict of the same names -> gradients of the loss, of the same shapes.
     """
-    figure = new_figure(2.8)
+    figure = style.new_figure(2.8)
     figure.set_layout_engine("none")  # the axes are the page, in inches
-    axis = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, 2.8))
+    axis = figure.add_axes((0, 0, 1, 1), xlim=(0, style.WIDTH), ylim=(0, 2.8))
     axis.set_axis_off()
     for start, end, words, share, shift in ARROWS:
-        _arrow(axis, np.array(NODES[start][0]), np.array(NODES[end][0]), words, share, shift)
+        _draw_arrow(axis, np.array(NODES[start][0]), np.array(NODES[end][0]), words, share, shift)
     for name, ((x, y), symbol) in NODES.items():
-        axis.add_patch(Rectangle((x - BOX, y - BOX), 2 * BOX, 2 * BOX, fc="white", ec=INK, lw=0.8, zorder=2))
+        axis.add_patch(Rectangle((x - BOX, y - BOX), 2 * BOX, 2 * BOX, fc="white", ec=style.INK, lw=0.8, zorder=2))
         axis.text(x, y, symbol, ha="center", va="center", fontsize=9.5, zorder=3)
         column = {"ha": "center", "fontsize": 6.5, "linespacing": 1.15, "zorder": 3}
         axis.text(x, y + BOX + 0.05, _column(values[name]), color=VALUE, va="bottom", **column)
@@ -96,50 +102,46 @@ def batch_norm_graph(values, gradients):
     return figure
 
 
-def _arrow(axis, start, end, words, share, shift):
-    style = {"arrowstyle": "-|>", "mutation_scale": 7, "color": QUIET, "lw": 0.8, "shrinkA": 13, "shrinkB": 13}
-    axis.add_patch(FancyArrowPatch(start, end, **style))
+def _draw_arrow(axis, start, end, words, share, shift):
+    look = {"arrowstyle": "-|>", "mutation_scale": 7, "color": style.QUIET, "lw": 0.8, "shrinkA": 13, "shrinkB": 13}
+    axis.add_patch(FancyArrowPatch(start, end, **look))
     place = start + share * (end - start) + shift
     background = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}
     axis.text(*place, words, fontsize=7, ha="center", va="center", bbox=background)
 
 
 def _column(entries):
-    """Numbers under each other, two decimals; of a long batch the first ones."""
+    """Write numbers under each other, two decimals; of a long batch the first ones."""
     entries = np.atleast_1d(entries)
-    lines = [f"{entry:.2f}".replace("-", "−") for entry in entries[:MOST]]
+    lines = [style.minus(entry, ".2f") for entry in entries[:MOST]]
     return "\n".join(lines + ["⋮"] * (len(entries) > MOST))
 
 
-def step_sizes(sweeps):
-    """The error of finite differences against their step, on log-log paper: a panel a gradient, a line a precision.
+@style.applied
+def plot_step_sizes(sweeps):
+    """Plot the error of finite differences against their step (log-log), one panel per gradient, a line per precision.
 
     Args:
         sweeps: dict of title -> DataFrame of `derivations.sweep_steps`.
     """
-    figure = new_figure(2.7)
-    axes = figure.subplots(1, len(sweeps), sharey=True, squeeze=False)[0]
+    figure, axes = style.new_panels(2.7, len(sweeps), sharey=True)
     for axis, (title, sweep) in zip(axes, sweeps.items(), strict=True):
-        styles = {
-            "float64": {"color": VALUE, "marker": "o"},
-            "float32": {"color": TRAIN, "marker": "s", "mfc": "white"},
-        }
-        for precision, style in styles.items():
-            axis.plot(sweep.index, sweep[precision], lw=1, ms=3, label=precision, **style)
-        _guides(axis, sweep["float64"])
+        axis.plot(sweep["float64"], "o-", color=VALUE, lw=1, ms=3, label="float64")
+        axis.plot(sweep["float32"], "s-", color=style.TRAIN, mfc="white", lw=1, ms=3, label="float32")
+        _draw_slopes(axis, sweep["float64"])
         axis.set(xscale="log", yscale="log", xlabel="step $h$ 步長", title=title)
     axes[0].set_ylabel("relative error 相對誤差")
     axes[0].legend(loc="lower left")
     return figure
 
 
-def _guides(axis, errors):
-    """Lines of slope −1 and 2 beside the two branches."""
+def _draw_slopes(axis, errors):
+    """Draw lines of slope −1 and 2 beside the two branches."""
     best = errors.idxmin()
     for slope, name, far in ((-1, r"$\propto 1/h$", errors.index[0]), (2, r"$\propto h^2$", 0.1)):
         ends = np.array([far, best])
         start = errors.iloc[np.abs(errors.index - far).argmin()] / 8
-        axis.plot(ends, start * (ends / far) ** slope, ":", color=INK, lw=0.9)
+        axis.plot(ends, start * (ends / far) ** slope, ":", color=style.INK, lw=0.9)
         middle, side = np.sqrt(ends.prod()), np.sign(slope)
-        where = {"textcoords": "offset points", "ha": "left" if side > 0 else "right", "va": "top"}
-        axis.annotate(name, (middle, start * (middle / far) ** slope), (8 * side, -8), fontsize=7, **where)
+        look = {"ha": "left" if side > 0 else "right", "va": "top", "fontsize": 7}
+        style.note(axis, name, (middle, start * (middle / far) ** slope), (8 * side, -8), **look)

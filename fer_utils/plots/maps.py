@@ -1,95 +1,231 @@
-"""Where a network looks: maps beside the pictures they belong to."""
+"""Saliency maps, feature maps, receptive fields and activations, beside the images they belong to."""
 
 import numpy as np
-from matplotlib.ticker import PercentFormatter
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from PIL import Image
 
-from fer_utils.plots.style import TRAIN, VALIDATION, WIDTH, close_up, frame, new_figure, row_label, show
+from fer_utils.labels import BILINGUAL, COLORS
+from fer_utils.plots import style
+
+# Edges of nested receptive fields, from the smallest to the largest.
+NESTED = ("#FFFFFF", "#FFD24D", "#F08A24", "#C0392B", "#7A1F5C", "#2B1B4D", "#111111", "#555555")
 
 
-def saliency(images, maps, names):
-    """Rows pictures; columns the original, a map for each method, and the first method's overlay and masked picture.
+# -- saliency maps -----------------------------------------------------------------------------------------------------
 
-    A column's maps share one scale, from 0 (white) to the value above it; what is negative is white. The masked picture
-    keeps the fifth of the pixels that the first method finds the most important.
+
+@style.applied
+def plot_saliency(images, maps, names):
+    """Plot each image, its map by every method, and the first method's map laid over it and used as a mask.
+
+    The maps of a column share one scale, from 0 (white) to the value above it; negative values are white. The masked
+    image keeps the fifth of the pixels that the first method finds the most important.
 
     Args:
-        images: (n, 48, 48, 1). maps: dict of method -> (n, 48, 48). names: n row labels.
+        images: (n, 48, 48, 1).
+        maps: dict of method -> (n, 48, 48).
+        names: n row labels.
     """
-    first, columns = next(iter(maps.values())), len(maps) + 3
-    side = (WIDTH - 0.75) / columns
-    figure = new_figure(len(images) * side + 0.5)
-    axes = figure.subplots(len(images), columns, squeeze=False)
+    first, *_ = maps.values()
+    columns = len(maps) + 3
+    figure, axes = style.new_grid(len(images) * (style.WIDTH - 0.75) / columns + 0.5, len(images), columns)
     for row, image, name, one in zip(axes, images, names, first, strict=True):
-        show(row[0], image)
-        row_label(row[0], name.replace(" ", "\n"))
-        show(row[-2], image)
-        show_map(row[-2], one, top_of(first), alpha=0.7 * np.clip(one / top_of(first), 0, 1), cmap="Reds")
-        show(row[-1], np.where(one >= np.quantile(one, 0.8), np.squeeze(image), 255))
-        frame(row[-1])
-    for column, (method, values) in zip(axes.T[1:], maps.items(), strict=False):
+        style.show(row[0], image)
+        style.row_label(row[0], name.replace(" ", "\n"))
+        style.show(row[-2], image)
+        show_map(row[-2], one, scale_top(first), alpha=0.7 * np.clip(one / scale_top(first), 0, 1), cmap="Reds")
+        style.show(row[-1], np.where(one >= np.quantile(one, 0.8), np.squeeze(image), 255))
+        style.frame(row[-1])
+    for column, values in zip(axes.T[1:], maps.values(), strict=False):
         for axis, one in zip(column, values, strict=True):
-            show_map(axis, one, top_of(values))
-        column[0].set_title(f"{method.replace(' ', chr(10))}\n0–{top_of(values):.2g}", fontsize=6, loc="center", pad=2)
-    heads = ("picture", f"{next(iter(maps))},\noverlaid", "its top\nfifth")
-    for axis, words in zip(axes[0, [0, -2, -1]], heads, strict=True):
-        axis.set_title(words, fontsize=6, loc="center", pad=2)
-    close_up(figure)
+            show_map(axis, one, scale_top(values))
+    for axis, words in zip(axes[0], _saliency_heads(maps), strict=True):
+        style.small_title(axis, words, size=6)
     return figure
 
 
-def map_rows(images, rows, titles, one_scale=False):
-    """A row of pictures and below it rows of their maps, each with its scale on the left.
+def _saliency_heads(maps):
+    methods = [f"{method}\n0–{scale_top(values):.2g}".replace(" ", "\n") for method, values in maps.items()]
+    return ["image", *methods, f"{next(iter(maps))},\noverlaid", "its top\nfifth"]
+
+
+@style.applied
+def plot_map_rows(images, rows, titles, one_scale=False):
+    """Plot a row of images above rows of their maps, each with its scale on the left.
 
     Args:
         images: (n, 48, 48, 1) grey levels 0…255; n <= 10 or so.
-        rows: dict of name -> (n, 48, 48); 0 is white, what is negative too.
-        titles: n short strings above the pictures.
+        rows: dict of name -> (n, 48, 48); 0 and negative values are white.
+        titles: n short strings above the images.
         one_scale: all rows share the largest scale, so that they can be compared with each other.
     """
-    figure = new_figure((len(rows) + 1) * (WIDTH - 1.2) / len(images) + 0.2)
-    axes = figure.subplots(len(rows) + 1, len(images), squeeze=False)
+    side = (style.WIDTH - 1.2) / len(images)
+    figure, axes = style.new_grid((len(rows) + 1) * side + 0.2, len(rows) + 1, len(images))
     for axis, image, title in zip(axes[0], images, titles, strict=True):
-        show(axis, image, title)
-    tops = [top_of(maps) for maps in rows.values()]
+        style.show(axis, image, title)
+    tops = [scale_top(maps) for maps in rows.values()]
     for line, (name, maps), top in zip(axes[1:], rows.items(), tops, strict=True):
         top = max(tops) if one_scale else top
         for axis, one in zip(line, maps, strict=True):
             show_map(axis, one, top)
-        row_label(line[0], f"{name}\n0–{top:.2g}")
-    close_up(figure)
+        style.row_label(line[0], f"{name}\n0–{top:.2g}")
     return figure
 
 
-def top_of(maps):
-    """Where a scale ends: one pixel in two hundred may lie above it, so that a single speck does not pale the rest."""
+@style.applied
+def plot_region_shares(panels, by_area):
+    """Plot the share of each method's maps in a region of the face, one panel per region, a line at its area.
+
+    Args:
+        panels: dict of region -> dict of method -> (value, low, high, …), such as a metrics.Estimate.
+        by_area: dict of region -> its share of the image.
+    """
+    methods = list(next(iter(panels.values())))
+    figure, axes = style.new_panels(0.6 + 0.2 * len(methods), len(panels), sharey=True, sharex=True)
+    for axis, (region, estimates) in zip(axes, panels.items(), strict=True):
+        for row, method in enumerate(methods):
+            style.draw_interval(axis, row, estimates[method], alpha=0.45)
+        axis.axvline(by_area[region], color=style.TRAIN, lw=1, ls="--")
+        axis.set_title(f"{region}  (area {by_area[region]:.1%})")
+        axis.tick_params(axis="y", length=0)
+        axis.grid(axis="x")
+        style.percent(axis.xaxis)
+    style.name_rows(axes[0], methods)
+    axes[0].set(xlim=(0, None))
+    return figure
+
+
+def scale_top(maps):
+    """Return the end of a scale: one pixel in two hundred may lie above it, so that no single speck pales the rest."""
     return max(float(np.quantile(maps, 0.995)), 1e-12)
 
 
-def show_map(axis, values, top, cmap="Blues", **how):
-    axis.imshow(values, cmap=cmap, vmin=0, vmax=top, interpolation="nearest", **how)
-    frame(axis)
+def show_map(axis, values, top, cmap="Blues", **settings):
+    """Show a map in a frame, from 0 (white) to `top`."""
+    axis.imshow(values, cmap=cmap, vmin=0, vmax=top, interpolation="nearest", **settings)
+    style.frame(axis)
 
 
-def region_shares(panels, by_area):
-    """Which share of each method's maps falls on a part of the face: a panel a part, a line the part's own area.
+# -- what the layers make of one image ---------------------------------------------------------------------------------
+
+
+@style.applied
+def plot_feature_maps(image, maps, chosen):
+    """Plot each layer's strongest channels above its weakest, beside the image at the resolution of the layer.
 
     Args:
-        panels: dict of part -> dict of method -> (value, low, high, …), such as an metrics.Estimate.
-        by_area: dict of part -> its share of the picture.
+        image: (48, 48, 1) uint8.
+        maps: dict of layer -> (height, width, channels); 0 and negative values are white.
+        chosen: dict of layer -> (strongest, weakest), each an array of channel numbers. A row has one scale.
     """
-    methods = list(next(iter(panels.values())))
-    figure = new_figure(0.6 + 0.2 * len(methods))
-    axes = figure.subplots(1, len(panels), sharey=True, sharex=True)
-    for axis, (part, estimates) in zip(axes, panels.items(), strict=True):
-        for place, method in enumerate(methods):
-            value, low, high, *_ = estimates[method]
-            axis.plot([low, high], [place, place], color=VALIDATION, lw=2, alpha=0.45, solid_capstyle="round")
-            axis.plot(value, place, "o", color=VALIDATION, ms=4)
-        axis.axvline(by_area[part], color=TRAIN, lw=1, ls="--")
-        axis.set_title(f"{part}  (area {by_area[part]:.1%})")
-        axis.tick_params(axis="y", length=0)
-        axis.grid(axis="x", color="#E6E6E6", lw=0.5)
-        axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes[0].set(yticks=range(len(methods)), yticklabels=methods, xlim=(0, None))
-    axes[0].set_ylim(len(methods) - 0.5, -0.5)
+    columns = max(1, *(len(row) for rows in chosen.values() for row in rows))
+    side = min((style.WIDTH - 0.9) / (columns + 2.3), 0.7)
+    figure = style.new_figure(len(maps) * (2 * side + 0.36))
+    grid = figure.add_gridspec(2 * len(maps), columns + 1, width_ratios=[2.2] + [1] * columns)
+    for number, (layer, values) in enumerate(maps.items()):
+        height, width = values.shape[:2]
+        coarse = figure.add_subplot(grid[2 * number : 2 * number + 2, 0])
+        style.show(coarse, _shrink(image, (width, height)), f"{layer}: {height}×{width}")
+        for line, (kind, channels) in enumerate(zip(("strongest", "weakest"), chosen[layer], strict=True)):
+            axes = [figure.add_subplot(grid[2 * number + line, column + 1]) for column in range(len(channels))]
+            _show_channels(axes, values, channels, kind)
+    style.close_up(figure)
     return figure
+
+
+def _shrink(image, size):
+    """Return a grey image of (width, height), each pixel the mean of those that it stands for."""
+    return np.asarray(Image.fromarray(np.squeeze(image)).resize(size, Image.Resampling.BOX))
+
+
+def _show_channels(axes, values, channels, kind):
+    top = values[..., channels].max(initial=1e-12)
+    for axis, channel in zip(axes, channels, strict=True):
+        show_map(axis, values[..., channel], top)
+        style.small_title(axis, channel, size=5.5, pad=1.5)
+    if axes:
+        style.row_label(axes[0], f"{kind}\n0–{top:.2g}")
+
+
+@style.applied
+def plot_receptive_fields(image, fields, heats, cores):
+    """Plot the receptive field of one place per layer as nested squares, and how much each pixel contributes to it.
+
+    Args:
+        image: (48, 48, 1) uint8.
+        fields: dict of layer -> (first row, first column, side) in pixels, with a dashed edge on the maps.
+        heats: dict of layer -> (48, 48), >= 0; each has its own scale, from 0 (white) on.
+        cores: likewise, of the square that holds most of the map, with a red edge.
+    """
+    ratios = [1.5] + [1] * len(fields)
+    height = 1.5 * (style.WIDTH - 0.3) / sum(ratios) + 0.2
+    figure, (first, *others) = style.new_panels(height, len(ratios), width_ratios=ratios)
+    style.show(first, image)
+    for axis, (layer, field), color in zip(others, fields.items(), NESTED, strict=False):
+        _outline(first, *field, ec=color)
+        _write_side(first, *field)
+        show_map(axis, heats[layer], scale_top(heats[layer]))
+        _outline(axis, *field, ec=style.INK, ls=(0, (3, 2)))
+        _outline(axis, *cores[layer], ec=style.TRAIN)
+        style.small_title(axis, f"{layer}\nfield {field[2]}, core {cores[layer][2]}", pad=3)
+    style.close_up(figure)
+    return figure
+
+
+def _outline(axis, row, column, side, **look):
+    """Draw a square's edge; where the square leaves the image, the image's edge."""
+    (left, right), (top, bottom) = ((max(n, 0) - 0.5, min(n + side, 48) - 0.5) for n in (column, row))
+    axis.add_patch(Rectangle((left, top), right - left, bottom - top, fc="none", lw=1.1, clip_on=False, **look))
+
+
+def _write_side(axis, row, column, side):
+    """Write a square's side into its upper left corner."""
+    text = axis.text(max(column, 0) + 0.3, max(row, 0) + 0.3, side, va="top", fontsize=6, color="white")
+    text.set_path_effects([withStroke(linewidth=1.5, foreground=style.INK)])
+
+
+@style.applied
+def plot_dense_outputs(units, dead, logits, probs, true):
+    """Plot the activations of a dense layer's units, then the logits and the probabilities of the classes.
+
+    Args:
+        units: (n,) activations.
+        dead: (n,) bool, units that no image brings above 0; they stand last, shaded.
+        logits, probs: (7,).
+        true: the true class, framed.
+    """
+    figure, (left, middle, right) = style.new_panels(1.75, 3, width_ratios=[2.6, 1.2, 0.9])
+    _draw_units(left, units, dead)
+    for axis, values, title in ((middle, logits, "logits"), (right, probs, "probabilities")):
+        _draw_classes(axis, values, true)
+        axis.set_title(title)
+    middle.set_yticks(range(len(BILINGUAL)), BILINGUAL, fontsize=6)
+    middle.margins(x=0.38)  # room for the numbers on both sides
+    right.set(yticks=[], xlim=(0, 1.3))
+    return figure
+
+
+def _draw_units(axis, units, dead):
+    """Draw the units in descending order, the dead ones last."""
+    order = np.lexsort((-units, dead))
+    axis.stairs(units[order], fill=True, color=style.QUIET)
+    axis.axhline(0, color=style.QUIET, lw=0.6)
+    axis.set(xlim=(0, len(units)), xlabel="unit, the strongest first", ylabel="activation")
+    if dead.any():
+        axis.axvspan(len(units) - dead.sum(), len(units), color=style.TRAIN, alpha=0.15, lw=0)
+        place = {"xycoords": ("data", "axes fraction"), "ha": "right", "va": "top"}
+        style.note(axis, f"dead: {dead.sum()}", (len(units), 0.98), (0, 0), color=style.TRAIN, **place)
+
+
+def _draw_classes(axis, values, true):
+    """Draw a bar per class from 0 on with its value beside it; the true class has a dark frame."""
+    rows = np.arange(len(values))
+    edges = [style.INK if c == true else "none" for c in rows]
+    drawn = axis.barh(rows, values, color=COLORS, edgecolor=edges, linewidth=0.9, height=0.8)
+    axis.bar_label(drawn, [style.minus(value, ".2f") for value in values], fontsize=5.5, padding=2)
+    axis.axvline(0, color=style.QUIET, lw=0.6)
+    axis.set(xticks=[])
+    axis.invert_yaxis()
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)

@@ -1,149 +1,188 @@
-"""Finished networks against each other: accuracy, calibration, shifted pictures, first weights, compute."""
+"""Trained networks compared: accuracy, calibration, shifted images, ensembles, compute."""
 
+import matplotlib
 import numpy as np
 from matplotlib.lines import Line2D
-from matplotlib.ticker import PercentFormatter
 
-from fer_utils.plots.style import INK, NETWORKS, QUIET, TRAIN, VALIDATION, WIDTH, new_figure
+from fer_utils.plots import style
 
 
-def accuracies(estimates):
-    """Accuracies side by side as points with their 95 % intervals.
+@style.applied
+def plot_accuracies(estimates):
+    """Plot accuracies as dots with their 95 % intervals.
 
     Args:
         estimates: dict of name -> metrics.Estimate, drawn from top to bottom.
     """
-    figure = new_figure(0.5 + 0.28 * len(estimates))
-    axis = figure.subplots()
-    for place, (value, low, high, _) in enumerate(reversed(estimates.values())):
-        axis.plot([low, high], [place, place], color=VALIDATION, lw=2, solid_capstyle="round", alpha=0.5)
-        axis.plot(value, place, "o", color=VALIDATION, ms=5)
-        axis.annotate(f"{value:.1%}", (high, place), xytext=(5, 0), textcoords="offset points", va="center", fontsize=7)
+    figure, (axis,) = style.new_panels(0.5 + 0.28 * len(estimates))
+    for row, estimate in enumerate(reversed(estimates.values())):
+        style.draw_interval(axis, row, estimate, size=5)
+        style.note(axis, f"{estimate.value:.1%}", (estimate.high, row), (5, 0), va="center", fontsize=7)
     axis.set(yticks=range(len(estimates)), yticklabels=list(reversed(estimates)), xlabel="accuracy")
     axis.set_ylim(-0.6, len(estimates) - 0.4)
-    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    style.percent(axis.xaxis)
     axis.margins(x=0.12)
     return figure
 
 
-def reliability(panels):
-    """How often a network is right when it is so sure: a panel a network, dots on the diagonal know themselves.
+@style.applied
+def plot_reliability(panels):
+    """Plot accuracy against confidence, one panel per network; dots on the diagonal are calibrated.
 
     Args:
-        panels: dict of network -> dict of name -> DataFrame from `metrics.reliability`; the first one is drawn
-            filled, with intervals, areas as the numbers of pictures; a second one hollow.
+        panels: dict of network -> dict of name -> DataFrame from `metrics.reliability`; the first one is drawn filled,
+            with intervals, areas as the numbers of images; a second one is hollow.
     """
-    figure = new_figure(2.9)
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    figure, axes = style.new_panels(2.9, len(panels), sharey=True)
     for axis, (network, series) in zip(axes, panels.items(), strict=True):
-        axis.plot([0, 1], [0, 1], "--", color=QUIET, lw=0.8)
-        for (name, table), color in zip(series.items(), (VALIDATION, TRAIN), strict=False):
-            first = color == VALIDATION
-            if first:
-                axis.vlines(table["confidence"], table["low"], table["high"], color=color, lw=1.6, alpha=0.35)
-            area = 6 + 200 * table["n"] / table["n"].sum()
-            face = color if first else "none"
-            axis.scatter(table["confidence"], table["accuracy"], area, fc=face, ec=color, lw=1, label=name, zorder=3)
-        axis.set(xlabel="how sure it is", title=network, xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axis.plot([0, 1], [0, 1], "--", color=style.QUIET, lw=0.8)
+        for (name, table), color in zip(series.items(), (style.VALIDATION, style.TRAIN), strict=False):
+            _draw_bins(axis, table, color, name, filled=color == style.VALIDATION)
+        axis.set(xlabel="confidence", title=network, xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        style.percent(axis.xaxis)
         axis.legend(loc="upper left")
-    axes[0].set_ylabel("how often it is right")
-    axes[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes[0].set_ylabel("accuracy")
+    style.percent(axes[0].yaxis)
     return figure
 
 
-def shifts(pixels, estimates, baseline=None):
-    """Accuracy against how far the pictures are shifted, with 95 % bands.
+def _draw_bins(axis, table, color, name, filled):
+    """Draw the bins of one network's confidence, with intervals if they are filled."""
+    if filled:
+        axis.vlines(table["confidence"], table["low"], table["high"], color=color, lw=1.6, alpha=0.35)
+    area = 6 + 200 * table["n"] / table["n"].sum()
+    look = {"fc": color if filled else "none", "ec": color, "lw": 1, "zorder": 3}
+    axis.scatter(table["confidence"], table["accuracy"], area, label=name, **look)
+
+
+@style.applied
+def plot_shifts(pixels, estimates, baseline=None):
+    """Plot accuracy against the shift of the images, with 95 % bands.
 
     Args:
         pixels: distances, ascending.
-        estimates: dict of network -> list of metrics.Estimate, one a distance.
-        baseline: accuracy of an answer that ignores the picture, or None.
+        estimates: dict of network -> list of metrics.Estimate, one per distance.
+        baseline: accuracy of always predicting the most frequent class, or None.
     """
-    figure = new_figure(2.4)
-    axis = figure.subplots()
-    for (name, points), color in zip(estimates.items(), NETWORKS, strict=False):
+    figure, (axis,) = style.new_panels(2.4)
+    for (name, points), color in zip(estimates.items(), style.NETWORKS, strict=False):
         value, low, high, _ = np.array(points).T
         axis.fill_between(pixels, low, high, color=color, alpha=0.15, lw=0)
         axis.plot(pixels, value, "o-", color=color, ms=3.5, label=name)
     if baseline is not None:
-        axis.axhline(baseline, color=QUIET, lw=0.8, ls="--", label="always the most frequent class")
+        axis.axhline(baseline, color=style.QUIET, lw=0.8, ls="--", label="always the most frequent class")
     axis.set(xlabel="shift in pixels (of 48)", ylabel="validation accuracy", xticks=pixels)
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    style.percent(axis.yaxis)
     axis.legend(ncols=2)
     return figure
 
 
-def weights(rows):
-    """First-layer weights as pictures: red positive, blue negative, white 0; one scale a row.
+@style.applied
+def plot_bags(table, references):
+    """Plot each ensemble's gain over its own members against their disagreement, and accuracy against its size.
 
     Args:
-        rows: dict of name -> (n, height, width) floats; up to ten a row.
+        table: DataFrame of `studies.ensembles.bags`.
+        references: dict of name -> accuracy, drawn as lines across the right panel.
     """
-    count = max(len(maps) for maps in rows.values())
-    figure = new_figure(len(rows) * (WIDTH / count + 0.22))
-    for part, (name, maps) in zip(np.atleast_1d(figure.subfigures(len(rows))), rows.items(), strict=True):
-        largest = np.abs(maps).max()
-        part.suptitle(f"{name}  (±{largest:.2g})", x=0, ha="left", size=8)
-        axes = part.subplots(1, count, squeeze=False)[0]
-        for axis in axes:
-            axis.set_axis_off()
-        for axis, kernel in zip(axes, maps, strict=False):
-            axis.imshow(kernel, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
+    figure, (left, right) = style.new_panels(2.6, 2)
+    _draw_gains(left, table[table["size"] > 1])
+    right.plot(table["size"], table["accuracy"], "o", color=style.QUIET, ms=2.5, alpha=0.6, label="an ensemble")
+    right.plot(table.groupby("size")["accuracy"].mean(), color=style.VALIDATION, marker="o", ms=4, label="mean by size")
+    for (name, value), color, look in zip(references.items(), style.ARMS[2:], ("--", ":", "-."), strict=False):
+        right.axhline(value, color=color, lw=1.2, ls=look, label=name)
+    right.set(xlabel="members", ylabel="accuracy")
+    style.whole_numbers(right.xaxis)
+    style.percent(right.yaxis, decimals=None)
+    right.legend()
     return figure
 
 
-def systems(ours, reported, human=(0.60, 0.70)):
-    """Test accuracy against the compute of the training, with what the reports say as hollow marks.
+def _draw_gains(axis, several):
+    """Draw the gains of ensembles of two members or more, coloured by their size."""
+    sizes = several["size"].unique()
+    colors = matplotlib.colormaps["viridis_r"](np.linspace(0.15, 1, max(len(sizes), 1)))
+    for size, color in zip(sizes, colors, strict=False):
+        rows = several[several["size"] == size]
+        axis.plot(100 * rows["disagreement"], rows["gain"], "o", color=color, ms=3.5, label=f"{size}")
+    axis.axhline(0, color=style.QUIET, lw=0.8, zorder=0)
+    axis.set(xlabel="mean disagreement of two members, % of images", ylabel="gain over its members' mean, points")
+    axis.legend(title="members", title_fontsize=7, handletextpad=0.1, ncols=-(-(len(sizes) + 1) // 5))
+
+
+@style.applied
+def plot_systems(ours, reported, human):
+    """Plot test accuracy against the compute of training; what the reports say is hollow.
 
     Args:
         ours: dict of name ("A CNN") -> (compute, metrics.Estimate); compute in FLOPs of the forward passes.
         reported: dict of name -> (compute, accuracy); compute is None where the report does not tell.
-        human: share on which people agree with the labels, low and high.
+        human: accuracy of people, low and high, such as `presets.HUMAN`.
     """
-    figure = new_figure(3.4)
-    axis = figure.subplots()
-    axis.axhspan(*human, color=QUIET, alpha=0.15, lw=0)
-    axis.annotate(
-        f"people agree: {50 * sum(human):.0f} ± {50 * (human[1] - human[0]):.0f} %",
-        (0, human[1]), xycoords=axis.get_yaxis_transform(), xytext=(3, 2), textcoords="offset points",
-        va="bottom", fontsize=6.5, color=QUIET,
-    )  # fmt: skip
-    known = {name: point for name, point in reported.items() if point[0] is not None}
-    for name, (compute, value) in known.items():
-        _mark(axis, name, compute, value, hollow=True)
+    figure, (axis,) = style.new_panels(3.4)
+    _draw_human(axis, *human)
+    _draw_reported(axis, reported)
+    _draw_ours(axis, ours, reported)
+    _draw_without_compute(axis, {name: value for name, (compute, value) in reported.items() if compute is None})
+    axis.set(xscale="log", xlabel="compute of training: epochs × images × FLOPs per image (log scale)")
+    axis.set_ylabel("test accuracy")
+    style.percent(axis.yaxis)
+    axis.margins(x=0.08, y=0.08)
+    figure.legend(handles=_system_keys(), loc="outside upper left", ncols=4)
+    return figure
+
+
+def _draw_human(axis, low, high):
+    axis.axhspan(low, high, color=style.QUIET, alpha=0.15, lw=0)
+    words = f"human accuracy: {50 * (low + high):.0f} ± {50 * (high - low):.0f} %"
+    style.note(axis, words, (0, high), (3, 2), xycoords=axis.get_yaxis_transform(), va="bottom", color=style.QUIET)
+
+
+def _draw_reported(axis, reported):
+    for name, (compute, value) in reported.items():
+        if compute is not None:
+            _mark(axis, name, compute, value, hollow=True)
+
+
+def _draw_ours(axis, ours, reported):
+    """Draw this kit's systems with their intervals, each joined to its report by a dotted line."""
     for name, (compute, estimate) in ours.items():
         color = _network_color(name)
         reach = [[estimate.value - estimate.low], [estimate.high - estimate.value]]
         axis.errorbar(compute, estimate.value, reach, color=color, lw=1, capsize=4, capthick=1)
         _mark(axis, name, compute, estimate.value)
-        if name in known:
-            axis.plot([compute, known[name][0]], [estimate.value, known[name][1]], ":", color=color, lw=0.7)
-    unknown = [(name, value) for name, (compute, value) in reported.items() if compute is None]
-    for name, value in unknown:  # in the margin, beyond the axis
+        said, value = reported.get(name, (None, None))
+        if said is not None:
+            axis.plot([compute, said], [estimate.value, value], ":", color=color, lw=0.7)
+
+
+def _draw_without_compute(axis, reported):
+    """Draw reported accuracies of unknown compute in the margin, beyond the axis."""
+    for name, value in reported.items():
         _mark(axis, name, 1.05, value, hollow=True, transform=axis.get_yaxis_transform(), clip_on=False)
-    axis.set(xscale="log", xlabel="compute of the training: passes × pictures × FLOPs a picture (log scale)")
-    axis.set_ylabel("test accuracy")
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.margins(x=0.08, y=0.08)
-    if unknown:
-        margin = {"ha": "center", "va": "bottom", "fontsize": 6.5, "color": QUIET, "transform": axis.transAxes}
-        axis.text(1.05, 1.01, "passes\nnot told", **margin)
-    kinds = [(color, name) for color, name in zip(NETWORKS, ("CNN", "DNN"), strict=False)]
-    keys = [Line2D([], [], marker="o", ls="", color=color, ms=5, label=name) for color, name in kinds]
-    keys += [Line2D([], [], marker="o", ls="", color=INK, ms=5, label="this kit"),
-             Line2D([], [], marker="o", ls="", mec=INK, mfc="white", ms=5, label="the report")]  # fmt: skip
-    figure.legend(handles=keys, loc="outside upper left", ncols=4)
-    return figure
-
-
-def _network_color(name):
-    return NETWORKS["DNN" in name]
+    if reported:
+        look = {"ha": "center", "va": "bottom", "fontsize": 6.5, "color": style.QUIET}
+        axis.text(1.05, 1.01, "epochs\nnot told", transform=axis.transAxes, **look)
 
 
 def _mark(axis, name, x, y, hollow=False, **where):
-    """A dot with the system's letter in it."""
+    """Draw a dot with the system's letter in it."""
     color = _network_color(name)
     axis.plot(x, y, "o", mec=color, mfc="white" if hollow else color, ms=9, zorder=3, **where)
     letter = {"ha": "center", "va": "center_baseline", "fontsize": 6.5, "color": color if hollow else "white"}
     axis.text(x, y, name.split()[0], **letter, zorder=4, **where)
+
+
+def _network_color(name):
+    return style.NETWORKS["DNN" in name]
+
+
+def _system_keys():
+    """Return the legend: a colour per kind of network, filled for this kit, hollow for the reports."""
+    looks = {
+        "CNN": {"color": _network_color("CNN")},
+        "DNN": {"color": _network_color("DNN")},
+        "this kit": {"color": style.INK},
+        "the report": {"mec": style.INK, "mfc": "white"},
+    }
+    return [Line2D([], [], marker="o", ls="", ms=5, label=label, **look) for label, look in looks.items()]

@@ -1,102 +1,169 @@
-"""One look for all figures (as wide as the text, letters of 8 points), and the small parts that they share."""
+"""The style of all figures, as wide as the report's text with letters of 8 points, and the small parts they share."""
 
 import importlib.util
-import os
 from pathlib import Path
 
-import matplotlib
+import matplotlib.style
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 WIDTH = 6.5  # inches: the text width of the report
 INK, QUIET = "#222222", "#8A8A8A"
 TRAIN, VALIDATION = "#C0392B", "#1F5FA8"  # red training, blue validation
-NETWORKS = ("#0B7A75", "#D17A22", "#6D4C9F", "#7A7A7A")  # where one panel holds several networks: teal, orange …
-ARMS = ("#6E6E6E", "#0072B2", "#D55E00", "#009E73", "#CC79A7")  # the first arm, what the others are compared with: grey
+NETWORKS = ("#0B7A75", "#D17A22", "#6D4C9F", "#7A7A7A")  # several networks in one panel: teal, orange …
+ARMS = ("#6E6E6E", "#0072B2", "#D55E00", "#009E73", "#CC79A7")  # the first arm, the baseline, is grey
 
 
-def _use_style():
-    """One look for every figure. The CJK font comes first: labels that mix Han and maths are tofu otherwise."""
-    folder = Path(importlib.util.find_spec("pylopdf_fonts_zh_tw").origin).parent
-    for font in [*folder.glob("*Sans*.otf"), *folder.glob("*Sans*.ttf")]:
+def _font_families():
+    """Return the fonts to use: Noto Sans TC (if installed) first, else labels that mix Chinese and maths fail."""
+    wheel = importlib.util.find_spec("pylopdf_fonts_zh_tw")
+    for font in Path(wheel.origin).parent.glob("*Sans*.[ot]tf") if wheel else ():
         font_manager.fontManager.addfont(font)
-    os.environ.setdefault("SOURCE_DATE_EPOCH", "0")  # no clock inside the files: equal figures are equal bytes
-    matplotlib.rcParams.update(
-        {
-            "font.family": ["Noto Sans TC", "DejaVu Sans"],
-            "font.size": 8,
-            "axes.titlesize": 8,
-            "axes.titlelocation": "left",
-            "axes.edgecolor": QUIET,
-            "axes.linewidth": 0.6,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.labelcolor": INK,
-            "text.color": INK,
-            "xtick.color": INK,
-            "ytick.color": INK,
-            "xtick.labelsize": 7,
-            "ytick.labelsize": 7,
-            "xtick.major.width": 0.6,
-            "ytick.major.width": 0.6,
-            "legend.frameon": False,
-            "legend.fontsize": 7,
-            "lines.linewidth": 1.4,
-            "svg.fonttype": "path",
-            "svg.hashsalt": "fer",
-            "axes.unicode_minus": False,
-        }
-    )
+    known = font_manager.get_font_names()
+    return [family for family in ("Noto Sans TC", "DejaVu Sans") if family in known]
 
 
-_use_style()
+STYLE = {
+    "font.family": _font_families(),
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.titlelocation": "left",
+    "axes.edgecolor": QUIET,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.labelcolor": INK,
+    "axes.unicode_minus": False,
+    "figure.labelsize": 8,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.5,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 7,
+    "lines.linewidth": 1.4,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "fer",  # equal figures are equal bytes
+}
+
+# Decorator: run a function in this style, on top of matplotlib's defaults, and leave the user's rcParams as they are.
+applied = matplotlib.style.context(STYLE, after_reset=True)
 
 
-def new_figure(height, width=WIDTH):
-    return Figure(figsize=(width, height), layout="constrained")
+class StyledFigure(Figure):
+    """A Figure that keeps the style when it is drawn: matplotlib reads some of the rcParams only then."""
+
+    @applied
+    def draw(self, renderer):
+        super().draw(renderer)
 
 
-def show(axis, image, title=None):
-    """One grey picture, without axes."""
-    axis.imshow(np.squeeze(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    axis.set_axis_off()
-    if title:
-        axis.set_title(title, fontsize=6.5, loc="center", pad=2)
+def new_figure(height):
+    """Return an empty figure as wide as the text, of this height in inches."""
+    return StyledFigure(figsize=(WIDTH, height), layout="constrained")
 
 
-def frame(axis):
-    axis.set_axis_on()
-    axis.set(xticks=[], yticks=[])
-    axis.spines[:].set(visible=True, lw=0.3)
+def new_panels(height, columns=1, **settings):
+    """Return a figure and the axes of its one row of panels."""
+    figure = new_figure(height)
+    return figure, figure.subplots(1, columns, squeeze=False, **settings)[0]
 
 
-def row_label(axis, words):
-    frame(axis)
-    axis.set_ylabel(words, rotation=0, ha="right", va="center", fontsize=6.5)
+def new_grid(height, rows, columns, **settings):
+    """Return a figure and its (rows, columns) axes, close together, of which nothing is seen until images are shown."""
+    figure = new_figure(height)
+    axes = figure.subplots(rows, columns, squeeze=False, **settings)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    close_up(figure)
+    return figure, axes
 
 
-def row_name(axis, name):
-    place = {"transform": axis.transAxes, "ha": "right", "va": "center", "fontsize": 7}
-    axis.text(-0.08, 0.5, name, **place)
+def close_up(figure):
+    """Leave small gaps between many images."""
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.02)
 
 
-def note(axis, place, words, transform, side="left"):
-    """A small text a little to the right (or left) of a place."""
-    gap = 4 if side == "left" else -4
-    axis.annotate(
-        words, place, xycoords=transform, xytext=(gap, 0), textcoords="offset points", ha=side, va="top", fontsize=6.5
-    )
+# -- axes and numbers --------------------------------------------------------------------------------------------------
+
+
+def percent(axis, decimals=0):
+    """Write the ticks of an x- or y-axis as percentages; `decimals=None` chooses as many as they need."""
+    axis.set_major_formatter(PercentFormatter(1, decimals=decimals))
+
+
+def whole_numbers(axis):
+    """Place ticks at whole numbers only, such as epochs; one number may be all there is."""
+    axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def plain_log_ticks(axis):
-    """Ticks at 1, 2 and 5 times the powers of ten, written out: a log axis over less than a decade has too few else."""
+    """Place ticks at 1, 2 and 5 times the powers of ten: a log axis over less than a decade has too few else."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
 
-def close_up(figure):
-    """Small gaps between many pictures."""
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.02)
+def name_rows(axis, names, above=0.5):
+    """Name the rows 0, 1, … of a panel, from top to bottom; `above` is the room over the first row."""
+    axis.set(yticks=range(len(names)), yticklabels=names)
+    axis.set_ylim(len(names) - 0.5, -above)
+
+
+def draw_interval(axis, row, estimate, size=4, **line):
+    """Draw (value, low, high, …) as a dot of this size on a line, in a row of the panel."""
+    value, low, high, *_ = estimate
+    line = {"color": VALIDATION, "lw": 2, "alpha": 0.5, "solid_capstyle": "round"} | line
+    axis.plot([low, high], [row, row], **line)
+    axis.plot(value, row, "o", color=line["color"], ms=size)
+
+
+def note(axis, words, place, shift, **style):
+    """Write a small text, shifted by (x, y) points from its place."""
+    axis.annotate(words, place, xytext=shift, textcoords="offset points", **{"fontsize": 6.5} | style)
+
+
+def minus(value, form):
+    """Format a number with a true minus sign."""
+    return f"{value:{form}}".replace("-", "−")
+
+
+# -- images ------------------------------------------------------------------------------------------------------------
+
+
+def show(axis, image, title=None):
+    """Show a grey image, levels 0…255, without axes."""
+    axis.imshow(np.squeeze(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axis.set_axis_off()
+    if title:
+        small_title(axis, title)
+
+
+def small_title(axis, words, size=6.5, pad=2):
+    """Write a title centred above an image."""
+    axis.set_title(words, fontsize=size, loc="center", pad=pad)
+
+
+def frame(axis, width=0.3):
+    """Draw a thin frame around an image."""
+    axis.set_axis_on()
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set(visible=True, lw=width)
+
+
+def row_label(axis, words, size=6.5):
+    """Frame the first image of a row and write a label to the left of it."""
+    frame(axis)
+    axis.set_ylabel(words, rotation=0, ha="right", va="center", fontsize=size)
+
+
+def row_name(axis, name):
+    """Write a name to the left of the first image of a row, which keeps its axes off."""
+    axis.text(-0.08, 0.5, name, transform=axis.transAxes, ha="right", va="center", fontsize=7)

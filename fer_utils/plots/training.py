@@ -1,90 +1,138 @@
-"""Trainings: loss and accuracy over passes and seconds."""
+"""Training histories: loss and accuracy against epochs and seconds."""
 
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from fer_utils.plots.style import INK, NETWORKS, QUIET, TRAIN, VALIDATION, new_figure, note, plain_log_ticks
+from fer_utils.plots import style
+
+QUANTITIES = ("loss", "accuracy")
 
 
-def curves(histories, against="pass"):
-    """Loss and accuracy of training and validation, a pair of panels a run.
+@style.applied
+def plot_curves(histories, against="epoch"):
+    """Plot loss and accuracy on training and validation set, one pair of panels per run.
 
     Args:
-        histories: dict of name -> DataFrame with pass, loss, val_loss, accuracy, val_accuracy, seconds.
-        against: `pass`, or `seconds` (summed up over the passes).
+        histories: dict of name -> DataFrame with epoch, loss, val_loss, accuracy, val_accuracy, seconds.
+        against: `epoch`, or `seconds` (summed up over the epochs).
 
     Returns:
-        Figure: a row a run; left the loss, right the accuracy.
+        Figure with one row per run, the loss on the left, the accuracy on the right.
     """
-    figure = new_figure(0.4 + 1.5 * len(histories))
-    axes = figure.subplots(len(histories), 2, squeeze=False, sharex="col" if against == "pass" else False, sharey="col")
+    by_epoch = against == "epoch"
+    figure = style.new_figure(0.4 + 1.5 * len(histories))
+    axes = figure.subplots(len(histories), 2, squeeze=False, sharex="col" if by_epoch else False, sharey="col")
     for row, (name, history) in zip(axes, histories.items(), strict=True):
-        x = history["pass"] if against == "pass" else history["seconds"].cumsum()
-        marker = "o" if len(x) < 12 else None
-        for axis, quantity in zip(row, ("loss", "accuracy"), strict=True):
-            axis.plot(x, history[quantity], color=TRAIN, marker=marker, ms=2.5, label="training")
-            axis.plot(x, history[f"val_{quantity}"], color=VALIDATION, marker=marker, ms=2.5, label="validation")
+        x = history["epoch"] if by_epoch else history["seconds"].cumsum()
+        for axis, quantity in zip(row, QUANTITIES, strict=True):
+            _draw_pair(axis, x, history, quantity)
             axis.set(ylabel=quantity, title=name)
-            if against == "pass":
-                axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        row[1].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            if by_epoch:
+                style.whole_numbers(axis.xaxis)
+        style.percent(row[1].yaxis)
     for axis in axes[-1]:
         axis.set_xlabel(against)
     axes[0, 0].legend()
     return figure
 
 
-def learning(histories, starts):
-    """Loss and accuracy of several networks in the same panels: left against passes, right against seconds (log).
+@style.applied
+def plot_arm_histories(histories):
+    """Plot the accuracy on training and validation set, one panel per arm, one pair of lines per seed.
 
     Args:
-        histories: dict of name -> DataFrame as for `curves`; up to four.
-        starts: dict of name -> pass where overfitting starts, or None; a ring marks it on the validation loss.
+        histories: dict of arm -> list of DataFrames with epoch, accuracy, val_accuracy, one per seed.
     """
-    figure = new_figure(3.7)
+    columns = min(len(histories), 3)
+    rows = -(-len(histories) // columns)
+    figure = style.new_figure(0.25 + 1.45 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for axis in axes.flat[len(histories) :]:
+        axis.remove()
+    for axis, (name, seeds) in zip(axes.flat, histories.items(), strict=False):
+        for history in seeds:
+            _draw_pair(axis, history["epoch"], history, "accuracy")
+        axis.set_title(name)
+        axis.grid(axis="y")
+        style.whole_numbers(axis.xaxis)
+        style.percent(axis.yaxis)
+    axes[0, 0].legend(handles=axes[0, 0].get_lines()[:2], loc="upper left")
+    figure.supxlabel("epoch")
+    figure.supylabel("accuracy")
+    return figure
+
+
+@style.applied
+def plot_overfitting(histories, starts):
+    """Plot where the losses part, one panel per network; the gap between training and validation is shaded.
+
+    Args:
+        histories, starts: as for `plot_learning`.
+    """
+    figure, axes = style.new_panels(2.1, len(histories), sharey=True)
+    for axis, (name, history) in zip(axes, histories.items(), strict=True):
+        axis.fill_between(history["epoch"], history["loss"], history["val_loss"], color=style.QUIET, alpha=0.18, lw=0)
+        _draw_pair(axis, history["epoch"], history, "loss")
+        axis.set(xlabel="epoch", title=name)
+        style.whole_numbers(axis.xaxis)
+        if starts[name]:
+            axis.axvline(starts[name], color=style.INK, lw=0.8, ls=":")
+            place = {"xycoords": axis.get_xaxis_transform(), "ha": "left", "va": "top"}
+            style.note(axis, f"overfitting starts: {starts[name]}", (starts[name], 0.97), (4, 0), **place)
+    axes[0].set_ylabel("loss")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    return figure
+
+
+def _draw_pair(axis, x, history, quantity):
+    """Draw a quantity on the training set in red and on the validation set in blue."""
+    look = {"marker": _marker(x), "ms": 2.5}
+    axis.plot(x, history[quantity], color=style.TRAIN, label="training", **look)
+    axis.plot(x, history[f"val_{quantity}"], color=style.VALIDATION, label="validation", **look)
+
+
+def _marker(x):
+    """Mark the epochs where they are few: a single one is no line."""
+    return "o" if len(x) < 12 else None
+
+
+@style.applied
+def plot_learning(histories, starts):
+    """Plot loss and accuracy of several networks in the same panels: left against epochs, right against seconds (log).
+
+    Args:
+        histories: dict of name -> DataFrame as for `plot_curves`; up to four.
+        starts: dict of name -> epoch where overfitting starts, or None; a ring marks it on the validation loss.
+    """
+    figure = style.new_figure(3.7)
     axes = figure.subplots(2, 2, sharex="col", sharey="row")
-    for (name, history), color in zip(histories.items(), NETWORKS, strict=False):
-        for column, x in enumerate((history["pass"], history["seconds"].cumsum())):
-            for axis, quantity in zip(axes[:, column], ("loss", "accuracy"), strict=True):
-                axis.plot(x, history[quantity], "--", color=color, lw=1)
-                axis.plot(x, history[f"val_{quantity}"], color=color, marker="o" if len(x) < 12 else None, ms=2.5)
-            here = (history["pass"] == starts[name]).to_numpy()
-            axes[0, column].plot(x[here], history["val_loss"][here], "o", mec=color, mfc="none", ms=8, gid="start")
-    for axis, quantity in zip(axes[:, 0], ("loss", "accuracy"), strict=True):
+    for (name, history), color in zip(histories.items(), style.NETWORKS, strict=False):
+        for column, x in zip(axes.T, (history["epoch"], history["seconds"].cumsum()), strict=True):
+            _draw_network(column, x, history, starts[name], color)
+    for axis, quantity in zip(axes[:, 0], QUANTITIES, strict=True):
         axis.set_ylabel(quantity)
-    axes[1, 0].set_xlabel("passes")
-    axes[1, 0].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes[1, 0].set_xlabel("epoch")
+    style.whole_numbers(axes[1, 0].xaxis)
     axes[1, 1].set(xlabel="seconds of training (log scale)", xscale="log")
-    plain_log_ticks(axes[1, 1].xaxis)
-    axes[1, 0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    keys = [Line2D([], [], color=color, label=name) for name, color in zip(histories, NETWORKS, strict=False)]
-    keys += [Line2D([], [], color=INK, label="validation"), Line2D([], [], color=INK, ls="--", lw=1, label="training")]
-    if any(starts.values()):
-        ring = {"marker": "o", "ls": "", "mec": INK, "mfc": "none", "ms": 7}
-        keys.append(Line2D([], [], **ring, label="overfitting starts"))
+    style.plain_log_ticks(axes[1, 1].xaxis)
+    style.percent(axes[1, 0].yaxis)
+    keys = _learning_keys(histories, ring=any(starts.values()))
     figure.legend(handles=keys, loc="outside upper left", ncols=len(keys))
     return figure
 
 
-def overfitting(histories, starts):
-    """Where the losses part: a panel a network, the gap between training and validation shaded.
+def _draw_network(column, x, history, start, color):
+    """Draw a network's loss and accuracy, training dashed, and a ring where overfitting starts."""
+    for axis, quantity in zip(column, QUANTITIES, strict=True):
+        axis.plot(x, history[quantity], "--", color=color, lw=1)
+        axis.plot(x, history[f"val_{quantity}"], color=color, marker=_marker(x), ms=2.5)
+    here = (history["epoch"] == start).to_numpy()
+    column[0].plot(x[here], history["val_loss"][here], "o", mec=color, mfc="none", ms=8, gid="start")
 
-    Args:
-        histories, starts: as for `learning`.
-    """
-    figure = new_figure(2.1)
-    axes = figure.subplots(1, len(histories), sharey=True, squeeze=False)[0]
-    for axis, (name, history) in zip(axes, histories.items(), strict=True):
-        x = history["pass"]
-        marker = {"marker": "o" if len(x) < 12 else None, "ms": 2.5}
-        axis.fill_between(x, history["loss"], history["val_loss"], color=QUIET, alpha=0.18, lw=0)
-        axis.plot(x, history["loss"], color=TRAIN, label="training", **marker)
-        axis.plot(x, history["val_loss"], color=VALIDATION, label="validation", **marker)
-        axis.set(xlabel="passes", title=name)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        if starts[name]:
-            axis.axvline(starts[name], color=INK, lw=0.8, ls=":")
-            note(axis, (starts[name], 0.97), f"overfitting starts: {starts[name]}", axis.get_xaxis_transform())
-    axes[0].set_ylabel("loss")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
-    return figure
+
+def _learning_keys(names, ring):
+    """Return the legend: a colour per network, then what the lines and the ring mean."""
+    looks = {name: {"color": color} for name, color in zip(names, style.NETWORKS, strict=False)}
+    looks |= {"validation": {"color": style.INK}, "training": {"color": style.INK, "ls": "--", "lw": 1}}
+    if ring:
+        looks["overfitting starts"] = {"marker": "o", "ls": "", "mec": style.INK, "mfc": "none", "ms": 7}
+    return [Line2D([], [], label=label, **look) for label, look in looks.items()]

@@ -1,0 +1,153 @@
+"""Rows of images: faces, versions of an image, copies, mean faces, maximized units, weights."""
+
+import numpy as np
+
+from fer_utils.plots import style
+
+
+@style.applied
+def plot_images(images, titles=None, columns=10):
+    """Plot images in rows.
+
+    Args:
+        images: (n, 48, 48, 1) or (n, 48, 48) grey levels 0…255.
+        titles: n short strings, or None.
+    """
+    rows = -(-len(images) // columns)
+    figure = style.new_figure(rows * (style.WIDTH / columns + (0.16 if titles else 0.02)))
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, image, title in zip(axes.flat, images, titles or [None] * len(images), strict=False):
+        style.show(axis, image, title)
+    return figure
+
+
+@style.applied
+def plot_image_rows(rows):
+    """Plot the same images in several versions, one version per row with its name on the left.
+
+    Args:
+        rows: dict of name -> (n, 48, 48, 1) or (n, 48, 48) grey levels 0…255; n <= 10 or so.
+    """
+    columns = max(map(len, rows.values()))
+    figure, axes = style.new_grid(len(rows) * (style.WIDTH - 1.2) / columns, len(rows), columns)
+    for line, (name, images) in zip(axes, rows.items(), strict=True):
+        for axis, image in zip(line, images, strict=False):
+            style.show(axis, image)
+        style.row_label(line[0], name, size=7)
+        line[0].spines[:].set_visible(False)
+    return figure
+
+
+@style.applied
+def plot_mean_faces(means, overall, titles):
+    """Plot mean images, and below them their differences from the mean of all images.
+
+    Each row has one scale, given on the left.
+
+    Args:
+        means: (n, 48, 48) grey levels 0…255.
+        overall: (48, 48), the mean of all images.
+        titles: n short strings.
+    """
+    differences = means - overall
+    largest = np.abs(differences).max()
+    figure, (above, below) = style.new_grid(2 * (style.WIDTH - 0.9) / len(means) + 0.35, 2, len(means))
+    for axis, image, title in zip(above, means, titles, strict=True):
+        style.show(axis, image, title)
+        style.frame(axis)
+    for axis, difference in zip(below, differences, strict=True):
+        axis.imshow(difference, cmap="gray", vmin=-largest, vmax=largest, interpolation="nearest")
+        style.frame(axis)
+    style.row_label(above[0], "mean\n平均\n0–255")
+    style.row_label(below[0], f"difference\n差異\n±{largest:.0f}")
+    return figure
+
+
+@style.applied
+def plot_pairs(rows):
+    """Plot pairs of images, one kind of pair per row with its name on the left.
+
+    Args:
+        rows: dict of name -> (images, titles): (k, 2, 48, 48, 1) grey levels 0…255 and k × 2 short strings; k <= 4.
+    """
+    most = max(3, *(len(images) for images, _ in rows.values()))  # fewer would stand far apart
+    ratios = ([1, 1, 0.18] * most)[:-1]  # a gap between pairs
+    height = (style.WIDTH - 0.9) / sum(ratios) + 0.3
+    figure, axes = style.new_grid(len(rows) * height + 0.05, len(rows), len(ratios), width_ratios=ratios)
+    for line, (name, (images, titles)) in zip(axes, rows.items(), strict=True):
+        used = np.delete(line, np.s_[2::3])[: 2 * len(images)]
+        for axis, image, title in zip(used, np.concatenate(images), np.ravel(titles), strict=True):
+            style.show(axis, image)
+            style.small_title(axis, title, size=5.5)
+        for axis in set(line) - set(used):
+            axis.remove()
+        style.row_name(line[0], name)
+    return figure
+
+
+@style.applied
+def plot_maximized(rows, heads=None):
+    """Plot images that excite units, such as those of several methods of maximization, above their activations.
+
+    Args:
+        rows: dict of name -> (images, activations): (n, 48, 48) grey levels 0…255 and (n,) floats.
+        heads: n short strings above the columns, or None.
+    """
+    columns = max(len(images) for images, _ in rows.values())
+    height = (style.WIDTH - 1.1) / columns + 0.14
+    figure, axes = style.new_grid(len(rows) * height + 0.2, len(rows), columns)
+    for line, (name, (images, activations)) in zip(axes, rows.items(), strict=True):
+        _show_activations(line, name, images, activations)
+    for axis, head in zip(axes[0], heads or [], strict=False):
+        style.small_title(axis, head)
+    return figure
+
+
+@style.applied
+def plot_maximized_and_patches(rows):
+    """Plot a unit's synthetic image beside the real patches that excite it most, one unit per row.
+
+    Args:
+        rows: dict of name -> (image, activation, patches, activations): (48, 48) and a float for the synthetic image,
+            (top, size, size) and (top,) for the real ones. Grey levels 0…255; NaN (beyond the image) stays white.
+    """
+    ratios = [1, 0.3] + [1] * max(len(patches) for _, _, patches, _ in rows.values())  # a gap before the patches
+    height = (style.WIDTH - 0.8) / (len(ratios) - 0.5) + 0.16
+    figure, axes = style.new_grid(len(rows) * height + 0.16, len(rows), len(ratios), width_ratios=ratios)
+    for line, (name, (image, activation, patches, activations)) in zip(axes, rows.items(), strict=True):
+        _show_activations(np.delete(line, 1), name, [image, *patches], [activation, *activations])
+    style.small_title(axes[0, 0], "synthetic")
+    axes[0, 2].set_title("real, the strongest first", fontsize=6.5, pad=2)
+    return figure
+
+
+def _show_activations(line, name, images, activations):
+    """Show a named row of images, each framed (it may be as white as the page) and with its activation below."""
+    for axis, image, activation in zip(line, images, activations, strict=False):
+        style.show(axis, image)
+        style.frame(axis, width=0.4)
+        place = {"transform": axis.transAxes, "ha": "center", "va": "top"}
+        axis.text(0.5, -0.03, style.minus(activation, ".3g"), fontsize=5.5, color=style.INK, **place)
+    style.row_name(line[0], name)
+
+
+@style.applied
+def plot_weights(rows):
+    """Plot first-layer weights as images: red positive, blue negative, white 0; one scale per row.
+
+    Args:
+        rows: dict of name -> (n, height, width) floats; up to ten per row.
+    """
+    columns = max(len(kernels) for kernels in rows.values())
+    figure = style.new_figure(len(rows) * (style.WIDTH / columns + 0.22))
+    for part, (name, kernels) in zip(np.atleast_1d(figure.subfigures(len(rows))), rows.items(), strict=True):
+        largest = np.abs(kernels).max()
+        part.suptitle(f"{name}  (±{largest:.2g})", x=0, ha="left", size=8)
+        axes = part.subplots(1, columns, squeeze=False)[0]
+        for axis in axes:
+            axis.set_axis_off()
+        for axis, kernel in zip(axes, kernels, strict=False):
+            axis.imshow(kernel, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
+    return figure
