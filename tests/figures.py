@@ -1,23 +1,42 @@
-"""What every figure must hold, whoever draws it."""
+"""What every figure must satisfy, whatever it shows."""
 
 import io
 import warnings
 
-from fer_utils import plots
+import matplotlib.style
+
+from fer_utils.plots.style import WIDTH
+
+# A user's own style that differs from the kit's wherever it can.
+USERS_STYLE = ["classic", "dark_background", {"font.size": 20, "font.family": "serif", "savefig.facecolor": "black"}]
 
 
 def words(figure):
-    """All texts of a matplotlib Figure."""
+    """Return all texts of a figure."""
     return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
 
 
-def check(figure, axes, expected):
-    """So many axes, these words, the report's width, nothing beyond the edge, and no letter that no font has."""
+def svg(figure):
+    """Return the bytes of a figure as the report saves it."""
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
+
+
+def check(draw, axes, expected):
+    """Check the figure that `draw` returns.
+
+    It has so many axes, these words and the report's width; nothing lies beyond its edge, its fonts have all letters,
+    and its bytes are the same whatever style the user has chosen.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a letter that no font has, a layout that collapses
-        figure.savefig(io.BytesIO(), format="png")
+        figure = draw()
+        saved = svg(figure)
     assert len(figure.axes) == axes
     assert [word for word in expected if word not in words(figure)] == []
-    assert figure.get_figwidth() == plots.WIDTH
+    assert figure.get_figwidth() == WIDTH
     box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
     assert box.x0 > -0.02 and box.y0 > -0.02 and box.x1 < width + 0.02 and box.y1 < height + 0.02
+    with matplotlib.style.context(USERS_STYLE):
+        assert svg(draw()) == saved

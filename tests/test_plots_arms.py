@@ -1,88 +1,106 @@
-"""Figures of experiments and ensembles: what is drawn, that it is all on the page, and in letters that exist."""
+"""Figures of the arms of an experiment, and of few labels."""
 
 import figures
 import numpy as np
 import pandas as pd
 import pytest
 
-from fer_utils import metrics, plots
 from fer_utils.labels import BILINGUAL
+from fer_utils.plots.arms import (
+    plot_arm_accuracies,
+    plot_label_curve,
+    plot_pseudo_classes,
+    plot_pseudo_rounds,
+    plot_recalls,
+    plot_scores,
+)
 
-RNG = np.random.default_rng(0)
-LABELS = RNG.choice(7, 200)
-ARMS = {
-    name: [RNG.dirichlet(np.ones(7), 200) for _ in range(2)] for name in ("plain 原樣", "resampled 重抽樣", "weighted")
-}
-COMPARED = metrics.compare_arms(LABELS, ARMS)
-ACCURACIES = {name: [metrics.accuracy(LABELS, p).value for p in arm] for name, arm in ARMS.items()}
-RECALLS = metrics.compare_recalls(LABELS, ARMS)
-BAGS = metrics.bags(LABELS, [p for arm in ARMS.values() for p in arm][:4])
-HISTORY = pd.DataFrame({"pass": [1, 2, 3], "accuracy": [0.3, 0.6, 0.9], "val_accuracy": [0.3, 0.5, 0.4]})
-ONE_PASS = HISTORY[:1]
-FACES = RNG.integers(0, 255, (7, 48, 48, 1), dtype=np.uint8)
-SHARES = {"plain": np.arange(1, 8) / 28, "resampled 重抽樣": np.full(7, 1 / 7)}
-SCORES = {"accuracy": {name: metrics.mean_accuracy(LABELS, arm) for name, arm in ARMS.items()}}
-SCORES["macro-F1"] = dict.fromkeys(ARMS, (0.5, 0.4, 0.6))
+ACCURACIES = {"plain 原樣": [0.5, 0.52], "resampled 重抽樣": [0.49, 0.56], "weighted": [0.4, 0.45]}
+ARMS = list(ACCURACIES)
+COMPARED = pd.DataFrame(
+    {"difference": [np.nan, 1.5, -8.5], "low": [np.nan, -1, -11], "high": [np.nan, 4, -6]}, index=ARMS
+)
+RECALLS = pd.DataFrame(
+    [
+        {"class": c, "arm": arm, "n": 20 + c, "recall": r, "recall_low": r - 0.05, "recall_high": r + 0.1}
+        for c in range(7)
+        for arm, r in zip(ARMS, (0.1 * c, 0.1 * c + 0.2, 0.3), strict=True)
+    ]
+)
+SCORES = {"accuracy": dict.fromkeys(ARMS, (0.51, 0.45, 0.6, 200)), "macro-F1": dict.fromkeys(ARMS, (0.5, 0.4, 0.6))}
+
+HISTORY = pd.DataFrame({"round": [1, 2, 3], "accuracy": [0.4, 0.6, 0.7], "val_accuracy": [0.4, 0.35, 0.3]})
+JUDGED = pd.DataFrame({"round": [2, 3], "n": [3, 4], "precision": [2 / 3, 1.0]})
+TWO_ARMS = {"keep all 全收": [HISTORY] * 2, "none": [HISTORY] * 2}
+TWO_JUDGED = {"keep all 全收": JUDGED, "none": JUDGED[:0]}
+TRUE_SHARES = np.full(7, 1 / 7)
+CURVE = {100: (0.3, 0.25, 0.35), 400: (0.4, 0.35, 0.45), 2400: (0.5, 0.4, 0.6)}
+AT_400 = {"keep all 全收": (0.3, 0.2, 0.4), "FixMatch": (0.4, 0.35, 0.45)}
 
 # name: (figure, number of axes, words that must be on it)
 FIGURES = {
-    "arm_histories": (
-        lambda: plots.arm_histories({f"arm {i}": [HISTORY] * 2 for i in range(5)}),
-        5,
-        ["arm 0", "arm 4"],
+    "arm accuracies": (
+        lambda: plot_arm_accuracies(ACCURACIES, COMPARED),
+        2,
+        [*ARMS, "51.0%", "points against plain 原樣"],
     ),
-    "arm_histories, one pass": (
-        lambda: plots.arm_histories({"none": [ONE_PASS]}),
+    "scores": (lambda: plot_scores(SCORES), 2, [*ARMS, *SCORES, "0.500"]),
+    "recalls": (lambda: plot_recalls(RECALLS), 1, [*ARMS, f"{BILINGUAL[1]}  (n = 21)"]),
+    "pseudo rounds": (
+        lambda: plot_pseudo_rounds(TWO_ARMS, TWO_JUDGED, [HISTORY] * 2),
+        4,
+        ["keep all 全收", "round", "validation, supervised", "right", "wrong", "67%", "100%"],
+    ),
+    "pseudo classes": (
+        lambda: plot_pseudo_classes({"keep all 全收": [TRUE_SHARES, np.eye(7)[3]]}, TRUE_SHARES),
         1,
-        ["training", "validation", "pass"],
+        [*BILINGUAL, "keep all 全收", "true shares"],
     ),
-    "arm_dots": (lambda: plots.arm_dots(ACCURACIES, COMPARED), 2, [*ARMS, "points against plain 原樣"]),
-    "picture_rows": (lambda: plots.picture_rows({"as it is 原圖": FACES, "all": FACES}), 14, ["as it is 原圖", "all"]),
-    "class_shares": (lambda: plots.class_shares(SHARES), 1, [*BILINGUAL, *SHARES, " 25.0%", " 14.3%"]),
-    "scores": (lambda: plots.scores(SCORES), 2, [*ARMS, *SCORES, "0.500"]),
-    "recalls": (lambda: plots.recalls(RECALLS), 1, [*ARMS, f"{BILINGUAL[1]}  (n = {(LABELS == 1).sum()})"]),
-    "bags": (lambda: plots.bags(BAGS, {"one long training": 0.2}), 2, ["one long training", "mean of all bags", "4"]),
+    "label curve": (
+        lambda: plot_label_curve(CURVE, AT_400, 400),
+        1,
+        ["100", "400", "2,400", "supervised", *AT_400],
+    ),
 }
 
 
 @pytest.mark.parametrize(("draw", "axes", "expected"), FIGURES.values(), ids=FIGURES)
 def test_figure(draw, axes, expected):
-    figures.check(draw(), axes, expected)
+    figures.check(draw, axes, expected)
 
 
 def dots(axis):
-    """x of everything that is drawn as dots."""
+    """Return the x of everything that is drawn as dots."""
     lines = [line for line in axis.get_lines() if line.get_marker() == "o"]
     return [float(x) for line in lines for x in np.atleast_1d(line.get_xdata())]
 
 
-def test_every_arm_has_a_panel_with_a_pair_of_lines_a_seed():
-    panels = plots.arm_histories({"none": [HISTORY, HISTORY], "scale": [HISTORY]}).axes
-    assert [len(panel.get_lines()) for panel in panels] == [4, 2]
-    training, validation = panels[1].get_lines()
-    assert training.get_ydata().tolist() == [0.3, 0.6, 0.9] and validation.get_ydata().tolist() == [0.3, 0.5, 0.4]
-    assert panels[0].get_ylim() == panels[1].get_ylim()
-
-
-def test_every_training_is_a_dot_and_the_first_arm_has_no_difference():
-    left, right = plots.arm_dots(ACCURACIES, COMPARED).axes
+def test_every_run_is_a_dot_and_the_first_arm_has_no_difference():
+    left, right = plot_arm_accuracies(ACCURACIES, COMPARED).axes
     assert sorted(dots(left)) == sorted(value for values in ACCURACIES.values() for value in values)
     assert dots(right) == COMPARED["difference"].dropna().tolist()
     assert left.get_ylim()[0] > left.get_ylim()[1]  # from top to bottom
 
 
-def test_pictures_keep_their_grey_levels():
-    """A dark picture is drawn dark: the greys are not stretched."""
-    figure = plots.picture_rows({"dark": FACES // 4})
-    assert all(axis.images[0].get_clim() == (0, 255) for axis in figure.axes)
-
-
-def test_bags_of_one_gain_nothing_and_are_not_on_the_left():
-    left, right = plots.bags(BAGS, {"a": 0.1, "b": 0.3}).axes
-    assert len(dots(left)) == (BAGS["size"] > 1).sum()
-    assert [line.get_ydata()[0] for line in right.get_lines()[-2:]] == [0.1, 0.3]
+def test_scores_are_dots_on_their_intervals():
+    interval, dot, *_ = plot_scores(SCORES).axes[0].get_lines()
+    assert (list(interval.get_xdata()), list(dot.get_xdata())) == ([0.45, 0.6], [0.51])
 
 
 def test_recalls_are_at_their_place():
-    (axis,) = plots.recalls(RECALLS).axes
+    (axis,) = plot_recalls(RECALLS).axes
     assert sorted(dots(axis)) == pytest.approx(sorted(RECALLS["recall"]))
+
+
+def test_right_and_wrong_pseudo_labels_are_stacked():
+    figure = plot_pseudo_rounds({"a": [HISTORY]}, {"a": JUDGED}, [HISTORY])
+    heights = [bar.get_height() for bar in figure.axes[1].patches]
+    assert heights == pytest.approx([2, 4, 1, 0])  # right in two rounds, wrong in two
+
+
+def test_arms_stand_side_by_side_at_their_number_of_labels():
+    (axis,) = plot_label_curve(CURVE, AT_400, 400).axes
+    _, *arms = [line for line in axis.get_lines() if line.get_marker() != "None"]
+    places = [line.get_xdata()[0] for line in arms]
+    assert 400 < places[0] < places[1] < 500
+    assert [line.get_ydata()[0] for line in arms] == [0.3, 0.4]

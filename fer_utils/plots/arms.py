@@ -91,7 +91,7 @@ def plot_pseudo_rounds(histories, judged, reference):
 
     Args:
         histories: dict of arm -> list of DataFrames with round, accuracy, val_accuracy, one per seed.
-        judged: dict of arm -> DataFrame of `selftrain.judge`, of the first seed.
+        judged: dict of arm -> DataFrame of `studies.selftrain.judge`, of the first seed.
         reference: list as in `histories`, of the arm without pseudo-labels: its val_accuracy is drawn in every column.
     """
     figure = style.new_figure(3.4)
@@ -113,6 +113,7 @@ def plot_pseudo_rounds(histories, judged, reference):
 
 
 def _draw_rounds(axis, seeds, reference):
+    """Draw the accuracies of an arm's seeds and of the supervised reference."""
     for history, plain in zip(seeds, reference, strict=True):
         axis.plot(plain["round"], plain["val_accuracy"], "--", color=style.QUIET, lw=1, label="validation, supervised")
         axis.plot(history["round"], history["accuracy"], "o-", color=style.TRAIN, ms=2, label="training")

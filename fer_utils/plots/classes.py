@@ -133,7 +133,7 @@ def plot_predictions(images, probs, labels):
 
 
 def _draw_distribution(axis, distribution, true, named):
-    """Draw probabilities as bars from 0 to 1; the prediction bears its value, which grey print needs."""
+    """Draw probabilities as bars from 0 to 1; the prediction has its value beside it, for print in grey."""
     predicted = int(np.argmax(distribution))
     rows = np.arange(len(BILINGUAL))
     colors = [style.VALIDATION if c == true else style.TRAIN if c == predicted else OTHER for c in rows]

@@ -28,8 +28,8 @@ def plot_saliency(images, maps, names):
         names: n row labels.
     """
     first, *_ = maps.values()
-    columns = len(maps) + 3
-    figure, axes = style.new_grid(len(images) * (style.WIDTH - 0.75) / columns + 0.5, len(images), columns)
+    side = (style.WIDTH - 0.75) / (len(maps) + 3)
+    figure, axes = style.new_grid(len(images) * side + 0.5, len(images), len(maps) + 3)
     for row, image, name, one in zip(axes, images, names, first, strict=True):
         style.show(row[0], image)
         style.row_label(row[0], name.replace(" ", "\n"))
@@ -46,6 +46,7 @@ def plot_saliency(images, maps, names):
 
 
 def _saliency_heads(maps):
+    """Return the titles of the columns, those of the maps with their scales."""
     methods = [f"{method}\n0–{scale_top(values):.2g}".replace(" ", "\n") for method, values in maps.items()]
     return ["image", *methods, f"{next(iter(maps))},\noverlaid", "its top\nfifth"]
 
@@ -97,7 +98,7 @@ def plot_region_shares(panels, by_area):
 
 
 def scale_top(maps):
-    """Return the end of a scale: one pixel in two hundred may lie above it, so that no single speck pales the rest."""
+    """Return the end of a scale: one pixel in two hundred may lie above it, so that outliers do not fade the rest."""
     return max(float(np.quantile(maps, 0.995)), 1e-12)
 
 
@@ -140,6 +141,7 @@ def _shrink(image, size):
 
 
 def _show_channels(axes, values, channels, kind):
+    """Show these channels in one row with one scale, given on the left."""
     top = values[..., channels].max(initial=1e-12)
     for axis, channel in zip(axes, channels, strict=True):
         show_map(axis, values[..., channel], top)

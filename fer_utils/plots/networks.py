@@ -112,12 +112,12 @@ def _draw_gains(axis, several):
 
 @style.applied
 def plot_systems(ours, reported, human):
-    """Plot test accuracy against the compute of training; what the reports say is hollow.
+    """Plot test accuracy against the compute of training; reported results are hollow.
 
     Args:
         ours: dict of name ("A CNN") -> (compute, metrics.Estimate); compute in FLOPs of the forward passes.
-        reported: dict of name -> (compute, accuracy); compute is None where the report does not tell.
-        human: accuracy of people, low and high, such as `presets.HUMAN`.
+        reported: dict of name -> (compute, accuracy); compute is None where it is not reported.
+        human: (low, high) of human accuracy, such as `presets.HUMAN`.
     """
     figure, (axis,) = style.new_panels(3.4)
     _draw_human(axis, *human)
@@ -145,15 +145,15 @@ def _draw_reported(axis, reported):
 
 
 def _draw_ours(axis, ours, reported):
-    """Draw this kit's systems with their intervals, each joined to its report by a dotted line."""
+    """Draw this kit's systems with their intervals, each joined to its reported result by a dotted line."""
     for name, (compute, estimate) in ours.items():
         color = _network_color(name)
         reach = [[estimate.value - estimate.low], [estimate.high - estimate.value]]
         axis.errorbar(compute, estimate.value, reach, color=color, lw=1, capsize=4, capthick=1)
         _mark(axis, name, compute, estimate.value)
-        said, value = reported.get(name, (None, None))
-        if said is not None:
-            axis.plot([compute, said], [estimate.value, value], ":", color=color, lw=0.7)
+        reported_compute, value = reported.get(name, (None, None))
+        if reported_compute is not None:
+            axis.plot([compute, reported_compute], [estimate.value, value], ":", color=color, lw=0.7)
 
 
 def _draw_without_compute(axis, reported):
@@ -162,7 +162,7 @@ def _draw_without_compute(axis, reported):
         _mark(axis, name, 1.05, value, hollow=True, transform=axis.get_yaxis_transform(), clip_on=False)
     if reported:
         look = {"ha": "center", "va": "bottom", "fontsize": 6.5, "color": style.QUIET}
-        axis.text(1.05, 1.01, "epochs\nnot told", transform=axis.transAxes, **look)
+        axis.text(1.05, 1.01, "epochs\nunknown", transform=axis.transAxes, **look)
 
 
 def _mark(axis, name, x, y, hollow=False, **where):

@@ -17,7 +17,7 @@ ARMS = ("#6E6E6E", "#0072B2", "#D55E00", "#009E73", "#CC79A7")  # the first arm,
 
 
 def _font_families():
-    """Return the fonts to use: Noto Sans TC (if installed) first, else labels that mix Chinese and maths fail."""
+    """Return the fonts: Noto Sans TC first, if installed, else labels that mix Chinese and maths lack letters."""
     wheel = importlib.util.find_spec("pylopdf_fonts_zh_tw")
     for font in Path(wheel.origin).parent.glob("*Sans*.[ot]tf") if wheel else ():
         font_manager.fontManager.addfont(font)
@@ -53,16 +53,15 @@ STYLE = {
     "svg.hashsalt": "fer",  # equal figures are equal bytes
 }
 
-# Decorator: run a function in this style, on top of matplotlib's defaults, and leave the user's rcParams as they are.
+# Decorator: run a function in this style on top of matplotlib's defaults, then restore the user's rcParams.
 applied = matplotlib.style.context(STYLE, after_reset=True)
 
 
 class StyledFigure(Figure):
-    """A Figure that keeps the style when it is drawn: matplotlib reads some of the rcParams only then."""
+    """A Figure that keeps the style: matplotlib reads some of the rcParams only when it draws or saves."""
 
-    @applied
-    def draw(self, renderer):
-        super().draw(renderer)
+    draw = applied(Figure.draw)
+    savefig = applied(Figure.savefig)
 
 
 def new_figure(height):

@@ -63,7 +63,7 @@ def plot_arm_histories(histories):
 
 @style.applied
 def plot_overfitting(histories, starts):
-    """Plot where the losses part, one panel per network; the gap between training and validation is shaded.
+    """Plot training and validation loss, one panel per network; the gap between them is shaded.
 
     Args:
         histories, starts: as for `plot_learning`.
@@ -91,7 +91,7 @@ def _draw_pair(axis, x, history, quantity):
 
 
 def _marker(x):
-    """Mark the epochs where they are few: a single one is no line."""
+    """Return a marker if the epochs are few: a single one is no line."""
     return "o" if len(x) < 12 else None
 
 

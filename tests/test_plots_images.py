@@ -1,0 +1,136 @@
+"""Figures of images in rows, and figures by class."""
+
+import figures
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from fer_utils import metrics
+from fer_utils.labels import BILINGUAL
+from fer_utils.plots.classes import (
+    plot_class_counts,
+    plot_class_shares,
+    plot_confusion,
+    plot_predictions,
+    plot_vote_shares,
+)
+from fer_utils.plots.images import (
+    plot_image_rows,
+    plot_images,
+    plot_maximized,
+    plot_maximized_and_patches,
+    plot_mean_faces,
+    plot_pairs,
+    plot_weights,
+)
+from fer_utils.plots.style import TRAIN, VALIDATION
+
+RNG = np.random.default_rng(0)
+FACES = RNG.integers(0, 255, (8, 48, 48, 1), dtype=np.uint8)
+PAIRS = FACES.reshape(4, 2, 48, 48, 1)
+TITLES = [["Angry 生氣\ntrain", "Sad 難過\npublic"]] * 4
+MEANS = FACES[:7].squeeze(-1).astype(float)
+SYNTHETIC = RNG.uniform(0, 255, (7, 48, 48))
+MAXIMIZED = {"pixels": (SYNTHETIC, np.arange(7) - 3.25), "real faces 真實": (SYNTHETIC, np.arange(7) + 0.125)}
+PATCHES = RNG.uniform(0, 255, (9, 14, 14))
+PATCHES[0, :3] = np.nan
+UNITS = {f"unit {n}": (np.zeros((48, 48)), 5.5, PATCHES, np.linspace(3, 1, 9)) for n in range(3)}
+KERNELS = {"filters": RNG.normal(size=(4, 5, 5)), "units": RNG.normal(size=(9, 48, 48))}
+
+COUNTS = {split: np.arange(1, 8) for split in ("train", "val", "public", "private")}
+SHARES = {"plain": np.arange(1, 8) / 28, "resampled 重抽樣": np.full(7, 1 / 7)}
+ANSWERS = [*BILINGUAL, "contempt 輕蔑", "unknown 不明", "no face 非人臉", "tie 平手"]
+LABELS = RNG.choice(7, 400)
+PROBS = RNG.dirichlet(np.ones(7), 400)
+CONFUSION = metrics.confusion(LABELS, PROBS)
+PREDICTED = PROBS.argmax(axis=1)
+RIGHT, WRONG = np.flatnonzero(PREDICTED == LABELS)[0], np.flatnonzero(PREDICTED != LABELS)[0]
+HIT = f"{BILINGUAL[LABELS[RIGHT]]}\n✓"
+MISTAKE = f"{BILINGUAL[LABELS[WRONG]]}\n→ {BILINGUAL[PREDICTED[WRONG]]}"
+
+
+def few_pairs():
+    return plot_pairs({"a": (PAIRS[:1], TITLES[:1]), "b": (PAIRS[:2], TITLES[:2])})
+
+
+def predictions(place, count=1):
+    return plot_predictions(FACES[:count], PROBS[[place] * count], LABELS[[place] * count])
+
+
+# name: (figure, number of axes, words that must be on it)
+FIGURES = {
+    "images": (lambda: plot_images(FACES, [*BILINGUAL, None], columns=8), 8, BILINGUAL),
+    "image rows": (lambda: plot_image_rows({"as it is 原圖": FACES, "all": FACES}), 16, ["as it is 原圖", "all"]),
+    "mean faces": (lambda: plot_mean_faces(MEANS, MEANS.mean(axis=0), BILINGUAL), 14, BILINGUAL),
+    "pairs": (lambda: plot_pairs({"equal 相同": (PAIRS, TITLES)}), 8, ["equal 相同", TITLES[0][1]]),
+    "pairs, few": (few_pairs, 6, ["a", "b"]),
+    "maximized": (
+        lambda: plot_maximized(MAXIMIZED, BILINGUAL),
+        14,
+        ["pixels", "real faces 真實", "−3.25", "2.12", *BILINGUAL],
+    ),
+    "maximized and patches": (
+        lambda: plot_maximized_and_patches(UNITS),
+        33,
+        ["unit 0", "unit 2", "5.5", "3", "1", "synthetic"],
+    ),
+    "weights": (lambda: plot_weights(KERNELS), 18, [f"filters  (±{np.abs(KERNELS['filters']).max():.2g})"]),
+    "class counts": (lambda: plot_class_counts(COUNTS), 1, [*BILINGUAL, "val (n = 28)"]),
+    "class shares": (lambda: plot_class_shares(SHARES), 1, [*BILINGUAL, *SHARES, " 25.0%", " 14.3%"]),
+    "confusion": (lambda: plot_confusion(CONFUSION), 2, [BILINGUAL[0], "predicted 預測"]),
+    "confusion, framed": (lambda: plot_confusion(CONFUSION, [(0, 6), (6, 0)]), 2, [*BILINGUAL]),
+    "vote shares": (lambda: plot_vote_shares(np.eye(7, 11, dtype=int), ANSWERS), 2, [*ANSWERS, "100%"]),
+    "one prediction": (lambda: predictions(RIGHT), 14, [*BILINGUAL, HIT]),
+    "two rows of predictions": (lambda: predictions(WRONG, 8), 28, [MISTAKE, f"{PROBS[WRONG].max():.0%}"]),
+}
+
+
+@pytest.mark.parametrize(("draw", "axes", "expected"), FIGURES.values(), ids=FIGURES)
+def test_figure(draw, axes, expected):
+    figures.check(draw, axes, expected)
+
+
+# -- images ------------------------------------------------------------------------------------------------------------
+
+
+def test_images_keep_their_grey_levels():
+    """A dark image is drawn dark: the greys are not stretched."""
+    for figure in (plot_image_rows({"dark": FACES // 4}), plot_maximized({"dark": (SYNTHETIC / 4, np.ones(7))})):
+        assert all(axis.images[0].get_clim() == (0, 255) for axis in figure.axes)
+
+
+def test_rows_may_have_different_lengths():
+    figure = plot_image_rows({"all": FACES, "three": FACES[:3]})
+    assert [len(axis.images) for axis in figure.axes] == [1] * 11 + [0] * 5
+
+
+def test_the_synthetic_image_stands_before_the_real_patches():
+    figure = plot_maximized_and_patches(UNITS)
+    assert [len(axis.images[0].get_array()) for axis in figure.axes if axis.images] == ([48] + [14] * 9) * 3
+
+
+def test_weights_of_a_row_share_one_scale():
+    axes = plot_weights(KERNELS).axes
+    limits = [axis.images[0].get_clim() if axis.images else None for axis in axes]
+    largest = {name: np.abs(kernels).max() for name, kernels in KERNELS.items()}
+    assert limits[:4] == [(-largest["filters"], largest["filters"])] * 4 and limits[4:9] == [None] * 5
+    assert limits[9:] == [(-largest["units"], largest["units"])] * 9
+    assert len({round(axis.get_position().width, 6) for axis in axes}) == 1  # a long title widens no column
+
+
+# -- classes -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_frames_are_around_the_cells_that_are_discussed():
+    matrix = plot_confusion(CONFUSION, [(2, 4), (5, 0)]).axes[0]
+    assert [patch.get_xy() for patch in matrix.patches] == [(4, 2), (0, 5)]  # x the predicted class, y the true one
+
+
+@pytest.mark.parametrize("place", [RIGHT, WRONG], ids=["right", "wrong"])
+def test_bars_are_the_distribution_with_the_truth_in_blue_and_a_wrong_prediction_in_red(place):
+    bars = predictions(place).axes[7]
+    assert [bar.get_width() for bar in bars.patches] == PROBS[place].tolist()
+    colors = [to_hex(bar.get_facecolor()) for bar in bars.patches]
+    assert [c for c, color in enumerate(colors) if color == VALIDATION.lower()] == [LABELS[place]]
+    red = [c for c, color in enumerate(colors) if color == TRAIN.lower()]
+    assert red == ([PREDICTED[place]] if place == WRONG else [])
