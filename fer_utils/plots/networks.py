@@ -123,7 +123,6 @@ def plot_systems(ours, reported, human):
     _draw_human(axis, *human)
     _draw_reported(axis, reported)
     _draw_ours(axis, ours, reported)
-    _draw_without_compute(axis, {name: value for name, (compute, value) in reported.items() if compute is None})
     axis.set(xscale="log", xlabel="compute of training: epochs × images × FLOPs per image (log scale)")
     axis.set_ylabel("test accuracy")
     style.percent(axis.yaxis)
@@ -139,9 +138,14 @@ def _draw_human(axis, low, high):
 
 
 def _draw_reported(axis, reported):
+    """Draw reported results; those of unknown compute stand in the margin, beyond the axis."""
+    margin = {"transform": axis.get_yaxis_transform(), "clip_on": False}
     for name, (compute, value) in reported.items():
-        if compute is not None:
-            _mark(axis, name, compute, value, hollow=True)
+        x, where = (1.05, margin) if compute is None else (compute, {})
+        _mark(axis, name, x, value, hollow=True, **where)
+    if any(compute is None for compute, _ in reported.values()):
+        look = {"ha": "center", "va": "bottom", "fontsize": 6.5, "color": style.QUIET}
+        axis.text(1.05, 1.01, "epochs\nunknown", transform=axis.transAxes, **look)
 
 
 def _draw_ours(axis, ours, reported):
@@ -154,15 +158,6 @@ def _draw_ours(axis, ours, reported):
         reported_compute, value = reported.get(name, (None, None))
         if reported_compute is not None:
             axis.plot([compute, reported_compute], [estimate.value, value], ":", color=color, lw=0.7)
-
-
-def _draw_without_compute(axis, reported):
-    """Draw reported accuracies of unknown compute in the margin, beyond the axis."""
-    for name, value in reported.items():
-        _mark(axis, name, 1.05, value, hollow=True, transform=axis.get_yaxis_transform(), clip_on=False)
-    if reported:
-        look = {"ha": "center", "va": "bottom", "fontsize": 6.5, "color": style.QUIET}
-        axis.text(1.05, 1.01, "epochs\nunknown", transform=axis.transAxes, **look)
 
 
 def _mark(axis, name, x, y, hollow=False, **where):

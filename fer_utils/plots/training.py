@@ -85,14 +85,13 @@ def plot_overfitting(histories, starts):
 
 def _draw_pair(axis, x, history, quantity):
     """Draw a quantity on the training set in red and on the validation set in blue."""
-    look = {"marker": _marker(x), "ms": 2.5}
-    axis.plot(x, history[quantity], color=style.TRAIN, label="training", **look)
-    axis.plot(x, history[f"val_{quantity}"], color=style.VALIDATION, label="validation", **look)
+    axis.plot(x, history[quantity], color=style.TRAIN, label="training", **_dots(x))
+    axis.plot(x, history[f"val_{quantity}"], color=style.VALIDATION, label="validation", **_dots(x))
 
 
-def _marker(x):
-    """Return a marker if the epochs are few: a single one is no line."""
-    return "o" if len(x) < 12 else None
+def _dots(x):
+    """Mark the epochs if they are few: a single one is no line."""
+    return {"marker": "o" if len(x) < 12 else None, "ms": 2.5}
 
 
 @style.applied
@@ -124,7 +123,7 @@ def _draw_network(column, x, history, start, color):
     """Draw a network's loss and accuracy, training dashed, and a ring where overfitting starts."""
     for axis, quantity in zip(column, QUANTITIES, strict=True):
         axis.plot(x, history[quantity], "--", color=color, lw=1)
-        axis.plot(x, history[f"val_{quantity}"], color=color, marker=_marker(x), ms=2.5)
+        axis.plot(x, history[f"val_{quantity}"], color=color, **_dots(x))
     here = (history["epoch"] == start).to_numpy()
     column[0].plot(x[here], history["val_loss"][here], "o", mec=color, mfc="none", ms=8, gid="start")
 
