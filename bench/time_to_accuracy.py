@@ -35,6 +35,7 @@ def trainings(form):
     return {name: run.fit() for name, run in wanted.items()}
 
 
+@style.applied
 def draw(found):
     figure = style.new_figure(3.2)
     axis = figure.subplots()

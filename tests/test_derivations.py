@@ -2,7 +2,6 @@
 
 import math
 
-import figures
 import keras
 import numpy as np
 import pandas as pd
@@ -10,7 +9,7 @@ import pytest
 import sympy
 from keras import layers
 
-from fer_utils import models, plots
+from fer_utils import models
 from fer_utils.studies import derivations
 from fer_utils.studies.derivations import conv_size, same_padding
 
@@ -285,7 +284,7 @@ def test_a_wrong_count_is_rejected(cnn_e, kind, formulas):
     assert totals[kind] != expected
 
 
-# -- texts and figures -------------------------------------------------------------------------------------------------
+# -- texts -------------------------------------------------------------------------------------------------------------
 
 
 def test_texts_mark_differences():
@@ -293,19 +292,3 @@ def test_texts_mark_differences():
     assert derivations.beside(*numbers).tolist() == ["24", "1,000 ≠ 1,001"]
     checks = pd.DataFrame({"entries": [9], "nonzero": [2], "tape": [0.0], "keras": [np.nan], "differences": [3.21e-11]})
     assert derivations.as_text(checks).iloc[0].tolist() == ["2 / 9", "0", "–", "3e−11"]
-
-
-def test_figures():
-    panels = {"valid": derivations.taps(7, 3), "same": derivations.taps(8, 3, stride=2, padding="same")}
-    figures.check(plots.conv_windows(panels), 2, ["valid", "same", "7 → 5", "8 → 4", "0"])
-    values = derivations.batch_norm(**derivations.batch_norm_inputs(5, 1))
-    gradients = right(values) | {"y": values.upstream, "loss": 1.0}
-    flat = {name: np.squeeze(gradient) for name, gradient in gradients.items()}
-    numbers = {name: np.squeeze(getattr(values, name)) for name in gradients}
-    mean, loss = (f"{float(numbers[name]):.2f}".replace("-", "−") for name in ("mean", "loss"))
-    graph = plots.batch_norm_graph(numbers, flat)
-    figures.check(graph, 1, [r"$\mu$", r"$\sigma^2$", "$L$", "1.00", mean, loss])
-    columns = [word for word in figures.words(graph) if word.endswith("⋮")]
-    assert len(columns) == 6  # values and gradients of x, x_hat and y; a batch of 5 is too long
-    sweep = pd.DataFrame({"float64": [1e-3, 1e-6, 1e-2], "float32": [1, 1e-1, 1e-2]}, index=[1e-8, 1e-5, 1e-1])
-    figures.check(plots.step_sizes({"a": sweep, "b": sweep}), 2, ["a", "b", "float64", "float32"])

@@ -4,15 +4,13 @@ import io
 import os
 from pathlib import Path
 
-import figures
 import imagehash
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from fer_utils import data, faces, plots
-from fer_utils.labels import BILINGUAL
+from fer_utils import data, faces
 from fer_utils.studies import duplicates
 
 # 60 drawn faces (rows 0-39 train, 40-49 public, 50-59 private), then the planted copies.
@@ -185,27 +183,6 @@ def test_change_without_is_the_difference_of_the_two_accuracies():
     picks = rng.integers(2000, size=(2000, 2000))  # the same by resampling images
     drawn = [right[p][~left_out[p]].mean() - right[p].mean() for p in picks]
     assert np.percentile(drawn, [2.5, 97.5]) == pytest.approx(change[1:3], abs=0.003)
-
-
-# -- figures -----------------------------------------------------------------------------------------------------------
-
-PAIRS = FACES[:8].reshape(4, 2, 48, 48, 1)
-TITLES = [["Angry 生氣\ntrain", "Sad 難過\npublic"]] * 4
-COUNTS = {split: np.arange(1, 8) for split in ("train", "val", "public", "private")}
-MEANS = FACES[:7].squeeze(-1).astype(float)
-ANSWERS = [*BILINGUAL, "contempt 輕蔑", "unknown 不明", "no face 非人臉", "tie 平手"]
-FIGURES = {
-    "class_counts": (lambda: plots.class_counts(COUNTS), 1, [*BILINGUAL, "val (n = 28)"]),
-    "mean_faces": (lambda: plots.mean_faces(MEANS, MEANS.mean(axis=0), BILINGUAL), 14, BILINGUAL),
-    "pairs": (lambda: plots.pairs({"equal 相同": (PAIRS, TITLES)}), 8, ["equal 相同", TITLES[0][1]]),
-    "pairs, few": (lambda: plots.pairs({"a": (PAIRS[:1], TITLES[:1]), "b": (PAIRS[:2], TITLES[:2])}), 6, ["a", "b"]),
-    "vote_shares": (lambda: plots.vote_shares(np.eye(7, 11, dtype=int), ANSWERS), 2, [*ANSWERS, "100%"]),
-}
-
-
-@pytest.mark.parametrize(("draw", "axes", "expected"), FIGURES.values(), ids=FIGURES)
-def test_figure(draw, axes, expected):
-    figures.check(draw(), axes, expected)
 
 
 # -- FER2013 -----------------------------------------------------------------------------------------------------------

@@ -3,16 +3,12 @@
 import json
 from pathlib import Path
 
-import figures
 import numpy as np
 import pandas as pd
 import papermill
 import pytest
-from matplotlib.colors import to_hex
 
-from fer_utils import data, ferplus, metrics, plots, runs
-from fer_utils.labels import BILINGUAL
-from fer_utils.plots.style import TRAIN, VALIDATION
+from fer_utils import data, ferplus, metrics, runs
 from fer_utils.studies import mistakes
 
 KIT = Path(__file__).resolve().parents[1]
@@ -84,48 +80,6 @@ def test_agreement_of_people_with_labels_and_network():
     labels, answers, said = np.array([0, 1, 2, 3, 4, 5, 6]), [0, 2, 2, 5, 4, 5, 6], np.array([0, 2, -1, 6, -1, 7, 9])
     label, network = mistakes.agreement(labels, np.eye(7)[answers], said)
     assert label == metrics.share(1, 3) and network == metrics.share(2, 3)
-
-
-# -- figures -----------------------------------------------------------------------------------------------------------
-
-COUNTS = metrics.confusion(LABELS, PROBS)
-ANSWERS = PROBS.argmax(axis=1)
-RIGHT, WRONG = np.flatnonzero(ANSWERS == LABELS)[0], np.flatnonzero(ANSWERS != LABELS)[0]
-
-MISTAKE = f"{BILINGUAL[LABELS[WRONG]]}\n→ {BILINGUAL[ANSWERS[WRONG]]}"
-HIT = f"{BILINGUAL[LABELS[RIGHT]]}\n✓"
-
-# name: (figure, number of axes, words that must be on it)
-FIGURES = {
-    "confusion": (lambda: plots.confusion(COUNTS), 2, [BILINGUAL[0], "predicted 預測"]),
-    "confusion, framed": (lambda: plots.confusion(COUNTS, [(0, 6), (6, 0)]), 2, [*BILINGUAL]),
-    "one prediction": (lambda: plots.predictions(FACES[:1], PROBS[[RIGHT]], LABELS[[RIGHT]]), 14, [*BILINGUAL, HIT]),
-    "two rows": (
-        lambda: plots.predictions(FACES, PROBS[[WRONG] * 8], LABELS[[WRONG] * 8]),
-        28,
-        [MISTAKE, f"{PROBS[WRONG].max():.0%}"],
-    ),
-}
-
-
-@pytest.mark.parametrize(("draw", "axes", "expected"), FIGURES.values(), ids=FIGURES)
-def test_figure(draw, axes, expected):
-    figures.check(draw(), axes, expected)
-
-
-def test_frames_surround_the_discussed_cells():
-    matrix = plots.confusion(COUNTS, [(2, 4), (5, 0)]).axes[0]
-    assert [patch.get_xy() for patch in matrix.patches] == [(4, 2), (0, 5)]  # x the predicted class, y the true one
-
-
-@pytest.mark.parametrize("place", [RIGHT, WRONG], ids=["right", "wrong"])
-def test_bars_show_the_distribution_with_the_truth_in_blue_and_a_wrong_answer_in_red(place):
-    bars = plots.predictions(FACES[:1], PROBS[[place]], LABELS[[place]]).axes[7]
-    assert [bar.get_width() for bar in bars.patches] == PROBS[place].tolist()
-    colors = [to_hex(bar.get_facecolor()) for bar in bars.patches]
-    assert [c for c, color in enumerate(colors) if color == VALIDATION.lower()] == [LABELS[place]]
-    red = [c for c, color in enumerate(colors) if color == TRAIN.lower()]
-    assert red == ([ANSWERS[place]] if place == WRONG else [])
 
 
 # -- the notebook, where images have twins and votes -------------------------------------------------------------------
