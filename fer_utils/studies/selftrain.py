@@ -1,25 +1,45 @@
-"""Self-training: few pictures keep their labels, and a network labels the others for itself (pseudo-labels).
+"""Self-training: a few images keep their labels, and the model labels the others itself (pseudo-labels).
 
-`SelfTraining(arm="keep all", seed=0).fit()` trains one arm of the experiment once and keeps it in the run store. Here
-are the arms, the rule by which they choose pseudo-labels, and how good these are; `fewlabels` is the training.
+`SelfTraining(arm="keep all", seed=0).fit()` trains one arm of the experiment once and keeps it in the run store. A
+training is resumable after any round. Its folder holds
+
+    state.npz           all that the next round depends on             (gone when finished)
+    history.csv         one row a round                                             \\
+    pseudo_labels.npy   (rounds, M), those in use in each round, −1 for none         > written at the end
+    model.keras, predictions.npz, run.json    as in `training`                      /
 """
 
+import datetime
+import functools
+import json
+import os
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
 import numpy as np
+import pandas as pd
 import pydantic
+import tensorflow as tf
+from tqdm import tqdm
 
-from fer_utils import data, metrics, presets, runs
+from fer_utils import augment, data, metrics, models, presets, runs, training
 from fer_utils.labels import BILINGUAL as CLASS_NAMES
-from fer_utils.labels import CLASSES
+from fer_utils.labels import CLASSES, IMAGE_SHAPE
 
-VAL_SHARE = 0.2  # of the training pictures, held out as report A did
+VAL_SHARE = 0.2  # of the training images, held out for validation as report A did
 
-# What each arm does with pictures that have no labels: which predictions `select` makes pseudo-labels of.
+# What each arm does with images that have no labels: which predictions `select` turns into pseudo-labels.
 ARMS = {
-    "supervised": {},  # none: it learns from the labelled pictures alone
+    "supervised": {},  # none: it learns from the labelled images alone
     "keep all": {"threshold": 0.0, "share": 1.0},  # report A: all of them, right or wrong
-    "threshold": {"threshold": 0.8, "share": 1.0},  # those that are sure enough
-    "top share": {"threshold": 0.0, "share": 0.4},  # the surest of each predicted class, so that none is left out
-    "FixMatch": {"threshold": 0.8, "share": 1.0},  # the sure ones, made anew in each update (`fewlabels.fixmatch`)
+    "threshold": {"threshold": 0.8, "share": 1.0},  # the confident ones
+    "top share": {
+        "threshold": 0.0,
+        "share": 0.4,
+    },  # the most confident of each predicted class, so that none is left out
+    "FixMatch": {"threshold": 0.8, "share": 1.0},  # the confident ones, predicted anew in every update (`fixmatch`)
 }
 ARMS_ZH_TW = {
     "supervised": "監督式",
@@ -31,14 +51,14 @@ ARMS_ZH_TW = {
 }
 BILINGUAL = {arm: f"{arm} {chinese}" if chinese != arm else arm for arm, chinese in ARMS_ZH_TW.items()}
 
-# How much there is to learn from, and for how long; the network and its optimiser are those of the preset.
+# How much there is to learn from, and for how long; the model and its optimizer are those of the preset.
 PROFILES = {
     "smoke": {"limit": 300, "portion": 80, "first_steps": 4, "steps": 2, "batch": 16},
     "quick": {"limit": 1800, "portion": 240, "first_steps": 90, "steps": 18, "batch": 32},
     "full": {"limit": None, "portion": 1000, "first_steps": 1000, "steps": 150, "batch": 64},
 }
 
-# How a picture may change before it is learned: every picture, and FixMatch's pictures without labels.
+# Augmentation of every training image, and of FixMatch's images without labels.
 WEAK = {"shift": 0.05, "flip": True}
 STRONG = {"shift": 0.12, "rotation": 20.0, "zoom": 0.15, "shear": 10.0, "flip": True, "noise": 0.08, "cutout": 16}
 
@@ -46,20 +66,22 @@ STRONG = {"shift": 0.12, "rotation": 20.0, "zoom": 0.15, "shear": 10.0, "flip": 
 class SelfTraining(runs.Stored):
     """The settings of one arm. What is None or not given comes from the preset, PROFILES and ARMS.
 
-    The training pictures are shuffled and cut into portions; only the first keeps its labels. After every round of
-    updates a further portion arrives, and pseudo-labels are chosen among the pictures that have none.
+    The training images are shuffled and cut into portions; only the first keeps its labels. After every round of
+    updates a further portion arrives, and pseudo-labels are chosen among the images that have none.
 
     Args:
         preset, profile: names in `presets.PRESETS` and PROFILES.
-        seed: draws which pictures keep their labels, the first weights, the batches and their augmentation.
+        seed: draws which images keep their labels, the first weights, the batches and their augmentation.
         arm: a name in ARMS.
-        labels: how many pictures keep their labels; None: one portion.
-        portion: pictures that arrive together; there are as many rounds as portions.
-        limit: use only so many training pictures, held-out ones included; None: all.
-        first_steps, steps: updates of the first round, and of every further one. batch: pictures an update.
+        labels: how many images keep their labels; None: one portion.
+        portion: images that arrive together; there are as many rounds as portions.
+        limit: use only so many training images, validation included; None: all.
+        first_steps, steps: updates in the first round, and in every further one.
+        batch: images in an update.
         threshold, share: how pseudo-labels are chosen, as in `select`.
-        augmentation: of every training picture; strong: of FixMatch's pictures without labels, settings of `augment`.
-        ratio: FixMatch's pictures without labels an update, for each one of the batch.
+        augmentation: of every training image, settings of `augment`.
+        strong: the same, of FixMatch's images without labels.
+        ratio: FixMatch's images without labels in an update, for each one of the batch.
         normalisation: as in `models.normalise`, whose fixed mean and standard deviation serve `zscore`.
         model, model_settings, optimizer, learning_rate, precision, source: as in `runs.Run`.
 
@@ -97,14 +119,13 @@ class SelfTraining(runs.Stored):
         settings = {name: preset[name] for name in kept if name in preset} | PROFILES[profile] | ARMS[arm] | given
         settings.setdefault("labels", settings["portion"])
         settings.setdefault("data", data.fingerprint(settings.get("source", "auto"), VAL_SHARE))
-        settings.setdefault("code", code_hash(settings["model"]))
         return settings
 
     def changed(self):
         """The arm, and those settings that are not what the preset, the profile and the arm say."""
         usual = {name: field.default for name, field in type(self).model_fields.items()}
-        usual |= self.filled({"preset": self.preset, "profile": self.profile, "arm": self.arm, "data": "", "code": ""})
-        told = ("preset", "profile", "seed", "arm", "data", "code")
+        usual |= self.filled({"preset": self.preset, "profile": self.profile, "arm": self.arm, "data": ""})
+        told = ("preset", "profile", "seed", "arm", "data")
         special = {name: value for name, value in self.settings().items() if name not in told and value != usual[name]}
         return {"arm": self.arm} | special
 
@@ -112,12 +133,12 @@ class SelfTraining(runs.Stored):
         return data.load(self.source, VAL_SHARE)
 
     def make(self, dataset, folder):
-        from fer_utils.studies import fewlabels  # imports TensorFlow: only when there is something to train
+        train(self.settings(), dataset, folder)
 
-        fewlabels.train(self.settings(), dataset, folder)
-
-    def finished(self, folder):
+    def read(self, folder):
         return Trained(folder)
+
+    finished = read  # the name of this hook in `runs.Stored` so far
 
 
 class Trained(runs.Finished):
@@ -125,45 +146,125 @@ class Trained(runs.Finished):
 
     @property
     def history(self):
-        """One row a round: round (from 1), pictures (that have a label), accuracy (on them), val_accuracy, seconds."""
-        import pandas as pd
-
+        """One row a round: round (from 1), images (that have a label), accuracy (on them), val_accuracy, seconds."""
         return pd.read_csv(self.folder / "history.csv")
 
     @property
     def pseudo_labels(self):
-        """(rounds, M) ints: the class that each picture without a label had in each round, −1 for none."""
+        """(rounds, M) ints: the class that each image without a label had in each round, −1 for none."""
         return np.load(self.folder / "pseudo_labels.npy")
 
 
-def code_hash(builder):
-    """Hash of the code that an arm runs, as `runs.code_hash`."""
-    own = [("selftrain", name) for name in ("cut", "arrivals", "select")]
-    return runs.code_hash(builder, ("training", "augment", "fewlabels"), own)
+# -- a training --------------------------------------------------------------------------------------------------------
 
 
-# -- which pictures, and which pseudo-labels ---------------------------------------------------------------------------
+class Labelled(NamedTuple):
+    images: np.ndarray  # (n, 48, 48, 1) uint8
+    labels: np.ndarray  # (n,) ints
+
+
+def train(settings, dataset, folder):
+    """Train one arm and write its results into `folder`.
+
+    Args:
+        settings: the fields of `SelfTraining`, as a dict.
+        dataset: `data.Dataset`.
+        folder: Path; may hold the state of an interrupted training of the same settings, which is then continued.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    few, others, val = cut(dataset, settings["seed"], settings["labels"], settings["limit"])
+    labelled, validation = (Labelled(dataset.images[rows], dataset.labels[rows]) for rows in (few, val))
+    unlabelled = dataset.images[others]  # without their labels: no function below can read them
+    with training.precision(settings):
+        network = build(settings)
+        history, pseudo_labels = learn(network, settings, labelled, unlabelled, validation, folder)
+        np.save(folder / "pseudo_labels.npy", pseudo_labels)
+        finish(network, settings, dataset, validation, history, folder)
+
+
+def learn(network, settings, labelled, unlabelled, validation, folder):
+    """Train round by round: images arrive, pseudo-labels are chosen, the network is updated.
+
+    Args:
+        network: Network; it ends as the last update leaves it, not as it was best on `validation`.
+        labelled, validation: Labelled; the latter is evaluated for the history alone.
+        unlabelled: (M, 48, 48, 1) uint8, images without labels, in the order of their arrival.
+
+    Returns:
+        history: a dict a round.
+        pseudo_labels: (rounds, M) ints, −1 for none.
+    """
+    arrived = arrivals(len(labelled.labels), len(unlabelled), settings["portion"])
+    history, pseudo_labels = load_state(network, folder, shape=(len(arrived), len(unlabelled)))
+    total, done = settings["first_steps"] + settings["steps"] * (len(arrived) - 1), updates(network)
+    with tqdm(total=total, initial=done, desc=f"train {settings['arm']}", unit="step", mininterval=2.0) as bar:
+        for number in range(len(history), len(arrived)):
+            began, here = time.perf_counter(), unlabelled[: arrived[number]]
+            if number > 0:
+                pseudo_labels[number] = label(network, settings, here, pseudo_labels[number - 1])
+            if settings["arm"] == "FixMatch":
+                pool, others = labelled, here
+            else:
+                pool, others = with_pseudo_labels(labelled, unlabelled, pseudo_labels[number]), here[:0]
+            accuracy = fit_round(network, settings, pool, others, number, bar)
+            val_accuracy = metrics.accuracy(validation.labels, predict(network, validation.images)).value
+            row = {"round": number + 1, "images": len(pool.labels), "accuracy": accuracy, "val_accuracy": val_accuracy}
+            history.append(row | {"seconds": round(time.perf_counter() - began, 3)})
+            save_state(network, folder, history, pseudo_labels)
+    return history, pseudo_labels
+
+
+def finish(network, settings, dataset, validation, history, folder):
+    """Predict, score and write everything a reader of the arm needs; run.json last, since it says "finished"."""
+    pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
+    model, images = network.model, history[-1]["images"]
+    if dataset.test_split == "val":  # a source without labelled test images
+        logits, scores = training.score(model, dataset, ["val"])
+    else:
+        logits, scores = training.score_once(model, dataset)
+    np.savez(folder / "predictions.npz", **logits)
+    keras.Model(model.inputs, model.outputs, name=model.name).save(folder / "model.keras")  # without Adam's state
+    record = {
+        "settings": settings,
+        "data": {"name": dataset.name, "fingerprint": dataset.fingerprint, "training_images": images},
+        "updates": updates(network),
+        "epochs": round(updates(network) * settings["batch"] / images, 1),
+        "seconds": round(sum(row["seconds"] for row in history), 1),
+        "parameters": model.count_params(),
+        "precision": keras.config.dtype_policy().name,
+        "processor": training.processor(),
+        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__},
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "scores": scores | {"val": metrics.accuracy(validation.labels, predict(network, validation.images))._asdict()},
+    }
+    (folder / "run.json").write_text(json.dumps(record, indent=1))
+    (folder / "state.npz").unlink()
+
+
+# -- images and pseudo-labels ------------------------------------------------------------------------------------------
 
 
 def cut(dataset, seed, labels, limit=None):
-    """Which pictures keep their labels, which lose them, and which are held out.
+    """Draw which images keep their labels, which lose them, and which validate.
 
     Args:
-        dataset: `data.Dataset`; its `val` split is held out. seed: draws the pictures and their order.
-        labels: how many keep their labels. limit: use so many pictures in all; None: all.
+        dataset: `data.Dataset`; its `val` split validates.
+        seed: int, draws the images and their order.
+        labels: how many keep their labels.
+        limit: use so many images in all; None: all.
 
     Returns:
         Row numbers (labels,), (M,) in the order of their arrival, and (V,).
     """
     rng = np.random.default_rng(seed)
-    train, held_out = rng.permutation(dataset.where("train")), rng.permutation(dataset.where("val"))
-    part = min(1.0, limit / (len(train) + len(held_out))) if limit else 1.0
-    train, held_out = train[: int(part * len(train))], held_out[: int(part * len(held_out))]
-    return train[:labels], train[labels:], held_out
+    train, validation = rng.permutation(dataset.where("train")), rng.permutation(dataset.where("val"))
+    part = min(1.0, limit / (len(train) + len(validation))) if limit else 1.0
+    train, validation = train[: int(part * len(train))], validation[: int(part * len(validation))]
+    return train[:labels], train[labels:], validation
 
 
 def arrivals(labelled, unlabelled, portion):
-    """How many pictures without labels have arrived in each round: none in the first, all in the last.
+    """Return how many images without labels have arrived in each round: none in the first, all in the last.
 
     >>> arrivals(400, 1000, portion=400)
     [0, 400, 800, 1000]
@@ -172,11 +273,27 @@ def arrivals(labelled, unlabelled, portion):
     return [min(portion * number, unlabelled) for number in range(rounds - 1)] + [unlabelled]
 
 
-def select(probs, threshold=0.0, share=1.0):
-    """Predictions that become pseudo-labels: sure enough, and among the surest of their predicted class.
+def label(network, settings, here, before):
+    """Return the pseudo-labels of a round: those from before, and new ones among the other images that have arrived.
 
     Args:
-        probs: (n, 7). threshold: least probability of the predicted class, 0…1.
+        here: (a, 48, 48, 1) uint8, the first `a` of the M images without labels.
+        before: (M,) pseudo-labels of the round before, −1 for none; FixMatch keeps none of them.
+    """
+    labels = np.full_like(before, -1) if settings["arm"] == "FixMatch" else before.copy()
+    waiting = np.flatnonzero(labels[: len(here)] < 0)
+    if settings["arm"] != "supervised" and len(waiting):
+        chosen, predicted = select(predict(network, here[waiting]), settings["threshold"], settings["share"])
+        labels[waiting[chosen]] = predicted
+    return labels
+
+
+def select(probs, threshold=0.0, share=1.0):
+    """Choose the predictions that become pseudo-labels: confident, and among the most confident of their class.
+
+    Args:
+        probs: (n, 7).
+        threshold: least probability of the predicted class, 0…1.
         share: of each predicted class, rounded up, 0…1.
 
     Returns:
@@ -196,22 +313,205 @@ def select(probs, threshold=0.0, share=1.0):
     return chosen, predicted[chosen]
 
 
+def with_pseudo_labels(labelled, unlabelled, pseudo_labels):
+    """Return the labelled images together with those that have a pseudo-label."""
+    given = pseudo_labels >= 0
+    images = np.concatenate([labelled.images, unlabelled[given]])
+    return Labelled(images, np.concatenate([labelled.labels, pseudo_labels[given]]))
+
+
+# -- updates -----------------------------------------------------------------------------------------------------------
+
+
+def fit_round(network, settings, pool, others, number, bar):
+    """Make the updates of one round. All draws follow from the seed and the round, so a resumed training repeats them.
+
+    Args:
+        pool: Labelled, by true and pseudo-labels.
+        others: (n, 48, 48, 1) uint8 images for FixMatch, or none.
+        number: of the round, from 0.
+
+    Returns:
+        Accuracy on the pool's augmented images, by the labels that they have.
+    """
+    rng = np.random.default_rng([settings["seed"], number])
+    reseed_dropout(network.model, number)
+    steps, size = settings["steps"] if number else settings["first_steps"], settings["batch"]
+    batches = draw_batches(rng, len(pool.labels), size, steps)
+    other_batches = draw_batches(rng, len(others), settings["ratio"] * size, steps)
+    hits = 0
+    for rows, other_rows in zip(batches, other_batches, strict=True):
+        seed = np.array([settings["seed"], 3 * updates(network)])  # the next two are FixMatch's
+        batch = network.weak(pool.images[rows], seed), pool.labels[rows], np.full(size, 1 / size)
+        if len(others):
+            extra = fixmatch(network, others[other_rows], seed + [0, 1], settings["threshold"])
+            batch = [np.concatenate(both) for both in zip(batch, extra, strict=True)]
+        probs = network.train_step(*batch).numpy()
+        hits += (probs[:size].argmax(axis=1) == pool.labels[rows]).sum()
+        bar.update()
+    return float(hits / (steps * size))
+
+
+def fixmatch(network, images, seed, threshold):
+    """Return a batch for FixMatch: strongly augmented images, with the class predicted after a weak augmentation.
+
+    Args:
+        images: (n, 48, 48, 1) uint8, without labels.
+        seed: (2,) ints, of this update.
+        threshold: least probability of the predicted class; other images get the weight 0.
+
+    Returns:
+        images (n, 48, 48, 1) float32, labels (n,), weights (n,): 1/n or 0.
+
+    References:
+        Sohn et al. (2020), FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence, NeurIPS.
+    """
+    probs = network.predict_step(network.weak(images, seed)).numpy()
+    weights = (probs.max(axis=1) >= threshold) / len(images)
+    return network.strong(images, seed + [0, 1]), probs.argmax(axis=1), weights
+
+
+def draw_batches(rng, count, size, steps):
+    """Return row numbers (steps, size) below `count`, each once before any comes again; (steps, 0) where it is 0."""
+    if count == 0:
+        return np.empty((steps, 0), int)
+    epochs = -(-steps * size // count)
+    return np.concatenate([rng.permutation(count) for _ in range(epochs)])[: steps * size].reshape(steps, size)
+
+
+def reseed_dropout(model, number):
+    """Give dropout's counters a place of their own in every round; see `training.ReseedDropout`."""
+    reseed = training.ReseedDropout()
+    reseed.set_model(model)
+    reseed.on_epoch_begin(number)
+
+
+# -- the network -------------------------------------------------------------------------------------------------------
+
+
+class Network(NamedTuple):
+    """A model and its traced functions, for batches of any size."""
+
+    model: keras.Model
+    train_step: Callable  # float32 images (n, 48, 48, 1), labels (n,), weights (n,) -> probs (n, 7) before the update
+    predict_step: Callable  # float32 images -> probs
+    weak: Callable  # uint8 images (n, 48, 48, 1), seed (2,) -> augmented images, float32
+    strong: Callable
+
+
+def build(settings):
+    """Return the network with its first weights, drawn from the seed.
+
+    Tracing takes as long as the updates of a short arm. All arms of a process therefore share one network, whose
+    variables each of them resets.
+    """
+    names = ("model", "model_settings", "normalisation", "optimizer", "learning_rate", "augmentation", "strong")
+    kept = {name: settings[name] for name in names} | {"precision": keras.config.dtype_policy().name}
+    network = _traced(json.dumps(kept, sort_keys=True))
+    keras.utils.set_random_seed(settings["seed"])
+    for variable, first in zip(variables(network.model), variables(compiled(settings)), strict=True):
+        variable.assign(first)
+    return network
+
+
+@functools.lru_cache(maxsize=1)
+def _traced(kept):
+    """Trace with an open batch size: a trace for each size would round differently, and make arms depend on others."""
+    settings = json.loads(kept)
+    model = compiled(settings)
+    float_images, raw_images = tf.TensorSpec([None, *IMAGE_SHAPE]), tf.TensorSpec([None, *IMAGE_SHAPE], tf.uint8)
+    labels, weights, seed = tf.TensorSpec([None], tf.int64), tf.TensorSpec([None]), tf.TensorSpec([2], tf.int64)
+
+    @tf.function(input_signature=[float_images, labels, weights])
+    def train_step(images, labels, weights):
+        with tf.GradientTape() as tape:
+            probs = model(images, training=True)
+            losses = keras.losses.sparse_categorical_crossentropy(labels, probs)
+            loss = tf.reduce_sum(weights * losses) + sum(model.losses)  # a sum: the weights hold the divisor
+        gradients = tape.gradient(loss, model.trainable_variables)
+        model.optimizer.apply(gradients, model.trainable_variables)
+        return probs
+
+    @tf.function(input_signature=[float_images])
+    def predict_step(images):
+        return model(images, training=False)
+
+    @tf.function(input_signature=[raw_images, seed])
+    def weak(images, seed):
+        return augment.augment(tf.cast(images, tf.float32), seed, **settings["augmentation"])
+
+    @tf.function(input_signature=[raw_images, seed])
+    def strong(images, seed):
+        return augment.augment(tf.cast(images, tf.float32), seed, **settings["strong"])
+
+    return Network(model, train_step, predict_step, weak, strong)
+
+
+def compiled(settings):
+    """Build the model with its optimizer."""
+    model = models.build(settings["model"], **settings["model_settings"], normalisation=settings["normalisation"])
+    model.compile(training.OPTIMIZERS[settings["optimizer"]](settings["learning_rate"]))
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def variables(model):
+    """List all that an update changes: weights, dropout's counters, the optimizer's state."""
+    return [*model.variables, *model.optimizer.variables]
+
+
+def updates(network):
+    """Return how many updates the network has had."""
+    return int(network.model.optimizer.iterations)
+
+
+def predict(network, images):
+    """Return probabilities (n, 7) float32 of images (n, 48, 48, 1)."""
+    batches = (images[start : start + 256].astype("float32") for start in range(0, len(images), 256))
+    return np.concatenate([network.predict_step(batch) for batch in batches])
+
+
+# -- the state of an interrupted training ------------------------------------------------------------------------------
+
+
+def load_state(network, folder, shape):
+    """Restore what an interrupted training left in `folder`, if anything.
+
+    Returns:
+        history: a dict for each finished round.
+        pseudo_labels: int8 array of the shape (rounds, M), −1 for none.
+    """
+    path = folder / "state.npz"
+    if not path.exists():
+        return [], np.full(shape, -1, np.int8)
+    with np.load(path) as stored:
+        for number, variable in enumerate(variables(network.model)):
+            variable.assign(stored[f"arr_{number}"])
+        return json.loads(str(stored["history"])), stored["pseudo_labels"]
+
+
+def save_state(network, folder, history, pseudo_labels):
+    """Write all that the next round depends on into one file, so that a kill never leaves two that disagree."""
+    arrays = [variable.numpy() for variable in variables(network.model)]
+    np.savez(folder / "half-state.npz", *arrays, history=json.dumps(history), pseudo_labels=pseudo_labels)
+    os.replace(folder / "half-state.npz", folder / "state.npz")
+
+
 # -- how good pseudo-labels are: for the report only, since it takes the true labels -----------------------------------
 
 
 def judge(pseudo_labels, truth):
-    """How many pseudo-labels each round had, how many of them are right, and how evenly they cover the classes.
+    """Count the pseudo-labels of each round, how many are right, and how evenly they cover the classes.
 
     Args:
-        pseudo_labels: (rounds, M) ints, −1 for none. truth: (M,) ints, what no arm has seen.
+        pseudo_labels: (rounds, M) ints, −1 for none.
+        truth: (M,) ints, the labels that no arm has seen.
 
     Returns:
         pandas DataFrame, a row a round that has any: round, n, precision with low and high (the share that is right,
         Wilson), top (the most frequent class) and top_share, classes (`effective_classes`), distance (total variation
         to the true shares, 0…1).
     """
-    import pandas as pd
-
     true_shares, rows = class_shares(truth), []
     for number, labels in enumerate(pseudo_labels, start=1):
         given = labels >= 0
@@ -226,7 +526,7 @@ def judge(pseudo_labels, truth):
 
 
 def formatted(judged):
-    """The tables of `judge` in words for print, the first and the last row of each.
+    """Format the tables of `judge` for print, the first and the last row of each.
 
     Args:
         judged: dict of arm -> DataFrame.
@@ -234,8 +534,6 @@ def formatted(judged):
     Returns:
         pandas DataFrame of strings, index: arm; columns: round, n, precision, most frequent, classes, distance.
     """
-    import pandas as pd
-
     rows = pd.concat({arm: table.iloc[[0, -1]] for arm, table in judged.items() if len(table)}, names=["arm", None])
     return pd.DataFrame(
         {
@@ -251,13 +549,13 @@ def formatted(judged):
 
 
 def class_shares(labels):
-    """(7,) shares of the classes; negative labels do not count."""
+    """Return the (7,) shares of the classes; negative labels do not count."""
     counts = np.bincount(labels[labels >= 0], minlength=len(CLASSES))
     return counts / max(counts.sum(), 1)
 
 
 def effective_classes(shares):
-    """How many equally frequent classes would be as diverse: exp of the Shannon entropy.
+    """Return how many equally frequent classes would be as diverse: exp of the Shannon entropy.
 
     References:
         Hill (1973), Diversity and Evenness, Ecology 54.
