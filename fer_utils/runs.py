@@ -30,8 +30,8 @@ from filelock import FileLock
 from fer_utils import data, presets, pretrained
 from fer_utils.settings import SettingsError, parse
 
-# Raise it when a change of training.py, augment.py, layers.py or models.py changes what trainings of the same settings
-# give: finished runs of another version are not used again.
+# Raise it when a change of training, augment, layers, models or studies.selftrain changes what trainings of the same
+# settings give: finished runs of another version are not used again.
 TRAINING_VERSION = "2"
 
 KIT = Path(__file__).resolve().parents[1]

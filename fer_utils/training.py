@@ -478,11 +478,9 @@ def has_bfloat16():
 
 
 def finish(model, settings, dataset, folder, policy, used):
-    """Predict, score and write the results of a run; run.json comes last, since it means "finished"."""
+    """Score the model and write the results of a run."""
     logits, scores = score(model, dataset, ["val"], settings["tta"])
     test_logits, test_scores = score_once(model, dataset, settings["tta"])
-    np.savez(folder / "predictions.npz", **logits, **test_logits)
-    keras.Model(model.inputs, model.outputs, name=model.name).save(folder / "model.keras")  # without Adam's state
     history = read_history(folder)
     facts = {
         "epochs": len(history),
@@ -492,13 +490,21 @@ def finish(model, settings, dataset, folder, policy, used):
         "flops": models.flops(model),
         "layers": models.describe(model),
     }
-    write_record(folder, model, settings, dataset, policy, used, scores | test_scores, **facts)
+    logits, scores = logits | test_logits, scores | test_scores
+    write_results(folder, model, settings, dataset, policy, used, logits, scores, **facts)
     for leftover in ("state.weights.h5", "best.weights.h5"):
         (folder / leftover).unlink(missing_ok=True)
 
 
-def write_record(folder, model, settings, dataset, policy, used, scores, **facts):
-    """Write run.json: settings, data, scores, where and with what it was trained, and further facts."""
+def write_results(folder, model, settings, dataset, policy, used, logits, scores, **facts):
+    """Write predictions.npz, model.keras and run.json; the last comes last, since it means "finished".
+
+    Args:
+        policy: name of the Keras policy that trained. used: how many images were trained on.
+        logits, scores: as `score` returns them. facts: what else run.json says.
+    """
+    np.savez(folder / "predictions.npz", **logits)
+    keras.Model(model.inputs, model.outputs, name=model.name).save(folder / "model.keras")  # without Adam's state
     versions = {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
     record = {
         "settings": settings,

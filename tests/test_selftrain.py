@@ -2,13 +2,11 @@
 
 import dataclasses
 
-import figures
 import numpy as np
-import pandas as pd
 import pydantic
 import pytest
 
-from fer_utils import data, plots
+from fer_utils import data
 from fer_utils.labels import BILINGUAL
 from fer_utils.studies import selftrain
 
@@ -123,7 +121,7 @@ class Learned:
             train_step=lambda *batch: self.sizes.append(len(batch[0])) or network.train_step(*batch)
         )
 
-    def keep(self, network, settings, dataset, validation, history, folder):
+    def keep(self, network, settings, dataset, validation, history, folder, policy):
         self.weights = [weight.copy() for weight in network.model.get_weights()]
         self.history, self.updates = history, selftrain.updates(network)
 
@@ -306,46 +304,3 @@ def test_bad_settings_are_refused(asked, words, on_few_faces, store):
     with pytest.raises(pydantic.ValidationError, match=words):
         selftrain.SelfTraining(**asked)
     assert not store.exists()
-
-
-# -- figures -----------------------------------------------------------------------------------------------------------
-
-HISTORY = pd.DataFrame({"round": [1, 2, 3], "accuracy": [0.4, 0.6, 0.7], "val_accuracy": [0.4, 0.35, 0.3]})
-JUDGED = selftrain.judge(np.array([[-1] * 4, [3, 3, 3, -1], [3, 3, 0, 6]]), np.array([3, 3, 0, 6]))
-NOTHING = JUDGED[:0]
-TRUE_SHARES = np.full(7, 1 / 7)
-SCORES = {"keep all 全收": (0.3, 0.2, 0.4), "FixMatch": (0.4, 0.35, 0.45)}
-
-# name: (figure, number of axes, words that must be on it)
-FIGURES = {
-    "pseudo_rounds": (
-        lambda: plots.pseudo_rounds(
-            {"keep all 全收": [HISTORY] * 2, "none": [HISTORY] * 2},
-            {"keep all 全收": JUDGED, "none": NOTHING},
-            [HISTORY] * 2,
-        ),
-        4,
-        ["keep all 全收", "round", "held out, supervised", "right", "wrong", "67%", "100%"],
-    ),
-    "pseudo_classes": (
-        lambda: plots.pseudo_classes({"keep all 全收": [TRUE_SHARES, np.eye(7)[3]]}, TRUE_SHARES),
-        1,
-        [*BILINGUAL, "keep all 全收", "true shares"],
-    ),
-    "label_curve": (
-        lambda: plots.label_curve({100: (0.3, 0.25, 0.35), 400: (0.4, 0.35, 0.45), 2400: (0.5, 0.4, 0.6)}, SCORES, 400),
-        1,
-        ["100", "400", "2,400", "supervised", *SCORES],
-    ),
-}
-
-
-@pytest.mark.parametrize(("draw", "axes", "expected"), FIGURES.values(), ids=FIGURES)
-def test_figure(draw, axes, expected):
-    figures.check(draw(), axes, expected)
-
-
-def test_right_and_wrong_pseudo_labels_are_stacked():
-    figure = plots.pseudo_rounds({"a": [HISTORY]}, {"a": JUDGED}, [HISTORY])
-    heights = [bar.get_height() for bar in figure.axes[1].patches]
-    assert heights == pytest.approx([2, 4, 1, 0])  # right in two rounds, wrong in two

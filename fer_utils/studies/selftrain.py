@@ -9,7 +9,6 @@ training is resumable after any round. Its folder holds
     model.keras, predictions.npz, run.json    as in `training`                      /
 """
 
-import datetime
 import functools
 import json
 import os
@@ -35,10 +34,7 @@ ARMS = {
     "supervised": {},  # none: it learns from the labelled images alone
     "keep all": {"threshold": 0.0, "share": 1.0},  # report A: all of them, right or wrong
     "threshold": {"threshold": 0.8, "share": 1.0},  # the confident ones
-    "top share": {
-        "threshold": 0.0,
-        "share": 0.4,
-    },  # the most confident of each predicted class, so that none is left out
+    "top share": {"threshold": 0.0, "share": 0.4},  # the most confident of each predicted class: none is left out
     "FixMatch": {"threshold": 0.8, "share": 1.0},  # the confident ones, predicted anew in every update (`fixmatch`)
 }
 ARMS_ZH_TW = {
@@ -104,7 +100,7 @@ class SelfTraining(runs.Stored):
     ratio: int = pydantic.Field(1, gt=0)
     model: str
     model_settings: dict = {}
-    normalisation: str = "picture"
+    normalisation: str = "image"
     optimizer: str
     learning_rate: float
     precision: str = pydantic.Field("auto", pattern="^(auto|float32|mixed_bfloat16)$")
@@ -125,8 +121,8 @@ class SelfTraining(runs.Stored):
         """The arm, and those settings that are not what the preset, the profile and the arm say."""
         usual = {name: field.default for name, field in type(self).model_fields.items()}
         usual |= self.filled({"preset": self.preset, "profile": self.profile, "arm": self.arm, "data": ""})
-        told = ("preset", "profile", "seed", "arm", "data")
-        special = {name: value for name, value in self.settings().items() if name not in told and value != usual[name]}
+        own = ("preset", "profile", "seed", "arm", "data")
+        special = {name: value for name, value in self.settings().items() if name not in own and value != usual[name]}
         return {"arm": self.arm} | special
 
     def dataset(self):
@@ -137,8 +133,6 @@ class SelfTraining(runs.Stored):
 
     def read(self, folder):
         return Trained(folder)
-
-    finished = read  # the name of this hook in `runs.Stored` so far
 
 
 class Trained(runs.Finished):
@@ -175,11 +169,11 @@ def train(settings, dataset, folder):
     few, others, val = cut(dataset, settings["seed"], settings["labels"], settings["limit"])
     labelled, validation = (Labelled(dataset.images[rows], dataset.labels[rows]) for rows in (few, val))
     unlabelled = dataset.images[others]  # without their labels: no function below can read them
-    with training.precision(settings):
+    with training.precision(settings) as policy:
         network = build(settings)
         history, pseudo_labels = learn(network, settings, labelled, unlabelled, validation, folder)
         np.save(folder / "pseudo_labels.npy", pseudo_labels)
-        finish(network, settings, dataset, validation, history, folder)
+        finish(network, settings, dataset, validation, history, folder, policy)
 
 
 def learn(network, settings, labelled, unlabelled, validation, folder):
@@ -214,30 +208,21 @@ def learn(network, settings, labelled, unlabelled, validation, folder):
     return history, pseudo_labels
 
 
-def finish(network, settings, dataset, validation, history, folder):
-    """Predict, score and write everything a reader of the arm needs; run.json last, since it says "finished"."""
+def finish(network, settings, dataset, validation, history, folder, policy):
+    """Score the model and write the results of the arm."""
     pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
     model, images = network.model, history[-1]["images"]
     if dataset.test_split == "val":  # a source without labelled test images
         logits, scores = training.score(model, dataset, ["val"])
     else:
         logits, scores = training.score_once(model, dataset)
-    np.savez(folder / "predictions.npz", **logits)
-    keras.Model(model.inputs, model.outputs, name=model.name).save(folder / "model.keras")  # without Adam's state
-    record = {
-        "settings": settings,
-        "data": {"name": dataset.name, "fingerprint": dataset.fingerprint, "training_images": images},
+    scores["val"] = metrics.accuracy(validation.labels, predict(network, validation.images))._asdict()
+    facts = {
         "updates": updates(network),
         "epochs": round(updates(network) * settings["batch"] / images, 1),
         "seconds": round(sum(row["seconds"] for row in history), 1),
-        "parameters": model.count_params(),
-        "precision": keras.config.dtype_policy().name,
-        "processor": training.processor(),
-        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__},
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "scores": scores | {"val": metrics.accuracy(validation.labels, predict(network, validation.images))._asdict()},
     }
-    (folder / "run.json").write_text(json.dumps(record, indent=1))
+    training.write_results(folder, model, settings, dataset, policy, images, logits, scores, **facts)
     (folder / "state.npz").unlink()
 
 
