@@ -1,16 +1,11 @@
 """Gradient ascent where the optimum is known, receptive fields known by hand, patches found where they were put."""
 
-import io
-import warnings
-
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
-from fer_utils import plots
-from fer_utils.explain.saliency import maximize
-from fer_utils.labels import BILINGUAL
+from fer_utils.explain import fields, maximize
 
 RNG = np.random.default_rng(0)
 WAVE = np.sin(np.arange(48) / 5)[:, None] * np.cos(np.arange(48) / 7)  # smooth, so that it survives small moves
@@ -24,12 +19,12 @@ def network(*middle):
     return keras.Model(inputs, x)
 
 
-def detector(*pictures, activation=None, bias=0.0):
-    """Dense units whose activation is the product with a picture, scaled so that L2's optimum lies within 0…255."""
-    unit = layers.Dense(len(pictures), activation=activation, name="unit")
+def detector(*patterns, activation=None, bias=0.0):
+    """Dense units whose activation is the product with a pattern, scaled so that L2's optimum lies within 0…255."""
+    unit = layers.Dense(len(patterns), activation=activation, name="unit")
     model = network(layers.Flatten(), unit)
-    kernel = 2 * 0.4 / (48 * 48 * 255) * np.stack([picture.ravel() for picture in pictures], axis=1)
-    unit.set_weights([kernel, np.full(len(pictures), bias)])
+    kernel = 2 * 0.4 / (48 * 48 * 255) * np.stack([pattern.ravel() for pattern in patterns], axis=1)
+    unit.set_weights([kernel, np.full(len(patterns), bias)])
     return model
 
 
@@ -46,7 +41,7 @@ def conv_net():
 
 
 @pytest.mark.parametrize(("moves", "least"), [(STILL, 0.99), ({}, 0.9)])
-def test_the_picture_of_a_linear_detector_is_its_kernel(moves, least):
+def test_the_image_of_a_linear_detector_is_its_kernel(moves, least):
     found = maximize.maximize(detector(WAVE, -WAVE), "unit", tv=0.0, l2=1.0, **moves)
     assert found.images.shape == (2, 48, 48) and found.images.min() >= 0 and found.images.max() <= 255
     assert np.corrcoef(found.images[0].ravel(), WAVE.ravel())[0, 1] > least
@@ -60,18 +55,18 @@ def test_a_unit_whose_relu_is_shut_is_maximised_too():
 
 
 @pytest.mark.parametrize(("layer", "maco"), [("conv", False), ("deep", False), ("deep", True), ("dense", True)])
-def test_activations_rise_and_are_those_of_the_pictures(layer, maco):
+def test_activations_rise_and_are_those_of_the_images(layer, maco):
     model, noise = conv_net(), RNG.uniform(0, 255, (20, 48, 48, 1))
     spectrum = maximize.mean_spectrum(noise) if maco else None
     start = maximize.maximize(model, layer, spectrum=spectrum, steps=0)
     found = maximize.maximize(model, layer, spectrum=spectrum, steps=25)
-    again = maximize.responses(model, layer, found.images).mean(axis=(1, 2))
+    again = maximize.activations(model, layer, found.images).mean(axis=(1, 2))
     np.testing.assert_allclose(found.activations, np.diag(again), rtol=1e-4, atol=1e-5)
     awake = np.abs(start.activations) > 0.01 * np.abs(start.activations).max()  # the others are silent filters
     assert awake.sum() >= 2 and (found.activations > start.activations)[awake].all()
 
 
-def test_a_unit_alone_gives_the_same_picture_as_among_others_and_the_seed_decides():
+def test_a_unit_alone_gives_the_same_image_as_among_others_and_the_seed_decides():
     model = conv_net()
     batch = maximize.maximize(model, "deep", steps=10, seed=1)
     alone = maximize.maximize(model, "deep", [2], steps=10, seed=1)
@@ -122,7 +117,7 @@ FIELDS = {
 def test_receptive_fields(chain, field):
     chain = [type(layer).from_config(layer.get_config()) for layer in chain]
     last = [layer for layer in chain if isinstance(layer, layers.Conv2D | layers.Dense)][-1]
-    assert maximize.receptive_field(network(*chain), last.name) == field
+    assert fields.receptive_field(network(*chain), last.name) == field
 
 
 @pytest.mark.parametrize("place", [(8, 12), (20, 31)])
@@ -137,7 +132,7 @@ def test_patches_are_found_where_they_were_planted(place):
     kernel = np.stack([pattern - pattern.mean()] * 2, axis=-1)[:, :, None]
     finder.set_weights([kernel, np.zeros(2)])
     found = maximize.top_patches(model, "finder", images, units=[1], top=3)[0]
-    assert list(found.pictures[:2]) == [5, 9]
+    assert list(found.images[:2]) == [5, 9]
     np.testing.assert_array_equal(found.patches[0], pattern.astype(np.float32))
     assert found.activations[0] > found.activations[1] > found.activations[2]
 
@@ -154,33 +149,3 @@ def test_patches_beyond_the_edge_are_nan():
 def test_what_does_not_exist_is_named_with_what_does(layer, units, words):
     with pytest.raises(ValueError, match=words):
         maximize.maximize(conv_net(), layer, units, steps=1)
-
-
-# -- the figures -------------------------------------------------------------------------------------------------------
-
-
-def drawn_words(figure):
-    """Draws the figure, with every warning an error, and returns the words on it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        figure.savefig(io.BytesIO(), format="png")
-    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-    assert box.x0 > -0.02 and box.y0 > -0.02 and box.x1 < width + 0.02 and box.y1 < height + 0.02
-    return {text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))}
-
-
-def test_wishes_stand_in_named_rows_with_their_activations():
-    faces = RNG.uniform(0, 255, (7, 48, 48))
-    rows = {"pixels": (faces, np.arange(7) - 3.25), "real faces 真實": (faces, np.arange(7) + 0.125)}
-    figure = plots.wished(rows, BILINGUAL)
-    assert {"pixels", "real faces 真實", "−3.25", "2.12", *BILINGUAL} <= drawn_words(figure)
-    assert [axis.images[0].get_clim() for axis in figure.axes] == [(0, 255)] * 14
-
-
-def test_the_synthetic_picture_stands_before_the_real_patches():
-    patches = RNG.uniform(0, 255, (9, 14, 14))
-    patches[0, :3] = np.nan
-    rows = {f"unit {n}": (np.zeros((48, 48)), 5.5, patches, np.linspace(3, 1, 9)) for n in range(3)}
-    figure = plots.wished_and_found(rows)
-    assert {"unit 0", "unit 2", "5.5", "3", "1", "synthetic"} <= drawn_words(figure)
-    assert [len(axis.images[0].get_array()) for axis in figure.axes if axis.images] == ([48] + [14] * 9) * 3

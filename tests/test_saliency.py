@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from fer_utils import models
-from fer_utils.explain.saliency import saliency
+from fer_utils.explain import checks, saliency
 
 N = 3
 CORNER = 16  # pixels
@@ -24,10 +24,10 @@ def classes():
 
 def randomised(model, seed=0):
     """Random weights, the logits' too: those begin at 0, where every gradient is 0."""
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     for layer in model.layers:
         if hasattr(layer, "kernel"):
-            layer.kernel.assign(dice.normal(0, 1 / np.sqrt(np.prod(layer.kernel.shape[:-1])), layer.kernel.shape))
+            layer.kernel.assign(rng.normal(0, 1 / np.sqrt(np.prod(layer.kernel.shape[:-1])), layer.kernel.shape))
     return model
 
 
@@ -65,14 +65,14 @@ def test_gradient_of_a_linear_model_is_its_weights(name, linear, images, classes
 
 def test_integrated_gradients_of_a_linear_model_are_weight_times_distance(linear, images, classes):
     maps = saliency.integrated_gradients(linear, images, classes)
-    away = (images - saliency.blank(images))[..., 0]
+    away = (images - saliency.mean_grey(images))[..., 0]
     np.testing.assert_allclose(maps, away * weights_of(linear, classes), atol=1e-3)
-    np.testing.assert_allclose(saliency.completeness_gap(linear, images, classes, maps), 0, atol=1e-2)
+    np.testing.assert_allclose(checks.completeness_gap(linear, images, classes, maps), 0, atol=1e-2)
 
 
 def test_occlusion_of_a_linear_model_is_the_sum_of_what_it_covers(linear, images, classes):
     maps = saliency.occlusion(linear, images, classes, size=16, stride=16)
-    away = (images - saliency.blank(images))[..., 0] * weights_of(linear, classes)
+    away = (images - saliency.mean_grey(images))[..., 0] * weights_of(linear, classes)
     squares = away.reshape(N, 3, 16, 3, 16).sum(axis=(2, 4))
     np.testing.assert_allclose(maps[:, ::16, ::16], squares, rtol=1e-3, atol=1e-2)
 
@@ -83,14 +83,14 @@ def test_maps_point_at_the_only_corner_that_counts(name, corner, images, classes
     assert maps.shape == (N, 48, 48) and maps.dtype == np.float32
     reach = CORNER + 8  # a square of the occlusion, and a convolution, look a little further
     assert (maps.sum(axis=(1, 2)) > 0).all()
-    # Occlusion compares pictures within a batch, and a processor may round the last of them otherwise than the first.
+    # Occlusion compares images within a batch, and a processor may round the last of them otherwise than the first.
     rounding = 1e-5 * maps.max() if name == "occlusion" else 0
     assert max(maps[:, reach:].max(), maps[:, :, reach:].max()) <= rounding
 
 
 def test_integrated_gradients_are_complete(small, images, classes):
     coarse, fine = (saliency.integrated_gradients(small, images, classes, steps) for steps in (4, 100))
-    coarse, fine = (np.abs(saliency.completeness_gap(small, images, classes, maps)) for maps in (coarse, fine))
+    coarse, fine = (np.abs(checks.completeness_gap(small, images, classes, maps)) for maps in (coarse, fine))
     assert (fine < 0.02).all() and fine.mean() < coarse.mean()
 
 
@@ -110,7 +110,7 @@ def test_another_seed_draws_other_noise(small, images, classes):
 
 def test_shuffled_weights_change_the_maps_and_leave_the_model_alone(small, images, classes):
     before = small.get_weights()
-    table = saliency.randomisation(small, images, classes, {"gradient": saliency.gradient}, stages=3)
+    table = checks.randomisation(small, images, classes, {"gradient": saliency.gradient}, stages=3)
     assert list(table.index) == ["logits", "conv2d_3", "conv2d_1"]  # of five layers: both ends and the middle
     assert abs(table.loc["conv2d_1", "gradient"]) < 0.3
     for kept, values in zip(before, small.get_weights(), strict=True):
@@ -157,36 +157,36 @@ def test_deletion_and_insertion_tell_the_right_map_from_its_opposite(corner, ima
     maps = np.zeros((N, 48, 48), np.float32)
     maps[:, :CORNER, :CORNER] = 1
     classes = corner.predict(images, verbose=0).argmax(axis=1)
-    deletion, insertion = saliency.deletion_insertion(corner, images, classes, maps, steps=12)
-    late_deletion, late_insertion = saliency.deletion_insertion(corner, images, classes, -maps, steps=12)
+    deletion, insertion = checks.deletion_insertion(corner, images, classes, maps, steps=12)
+    late_deletion, late_insertion = checks.deletion_insertion(corner, images, classes, -maps, steps=12)
     assert (deletion < late_deletion).all() and (insertion > late_insertion).all()
 
 
 def test_deletion_ends_where_insertion_begins(small, images, classes):
-    """With one step a curve is its two ends, the picture and its blank, so both areas are the same."""
-    maps = saliency.model_free(images)["Sobel edges"]
-    np.testing.assert_allclose(*saliency.deletion_insertion(small, images, classes, maps, steps=1), rtol=1e-5)
+    """With one step a curve is its two ends, the image and its baseline, so both areas are the same."""
+    maps = checks.model_free(images)["Sobel edges"]
+    np.testing.assert_allclose(*checks.deletion_insertion(small, images, classes, maps, steps=1), rtol=1e-5)
 
 
 def test_model_free_maps(images):
-    maps = saliency.model_free(images)
+    maps = checks.model_free(images)
     assert {values.shape for values in maps.values()} == {(N, 48, 48)}
     assert maps["centre blob"][0, 24, 24] > maps["centre blob"][0, 0, 0]
-    flat = saliency.model_free(np.full((1, 48, 48, 1), 90, np.uint8))
+    flat = checks.model_free(np.full((1, 48, 48, 1), 90, np.uint8))
     assert flat["Sobel edges"].max() == 0
 
 
 def test_region_shares():
     regions = np.zeros((2, 48, 48), np.uint8)
     regions[:, :12], regions[:, 12:24], regions[:, 24:30] = 1, 2, 3
-    np.testing.assert_allclose(saliency.region_shares(np.ones((2, 48, 48)), regions), [[3 / 8, 1 / 4, 1 / 4, 1 / 8]] * 2)
+    np.testing.assert_allclose(checks.region_shares(np.ones((2, 48, 48)), regions), [[3 / 8, 1 / 4, 1 / 4, 1 / 8]] * 2)
     maps = np.where(regions == 3, 2.0, -1.0)  # what speaks against the class has no share
     maps[1] = 0
-    shares = saliency.region_shares(maps, regions)
+    shares = checks.region_shares(maps, regions)
     np.testing.assert_allclose(shares[0], [0, 0, 0, 1])
     assert np.isnan(shares[1]).all()
 
 
 def test_spearman_of_dead_maps_is_zero():
     maps = np.arange(2 * 48 * 48).reshape(2, 48, 48)
-    np.testing.assert_allclose(saliency.spearman(maps, np.stack([maps[0], np.zeros((48, 48))])), [1, 0])
+    np.testing.assert_allclose(checks.spearman(maps, np.stack([maps[0], np.zeros((48, 48))])), [1, 0])

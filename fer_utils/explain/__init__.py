@@ -1,5 +1,8 @@
 """Explanations of a trained network: a model and images in, arrays out.
 
-saliency      which pixels a prediction depends on, by six methods, and the checks that tell a good map from a bad one
-maximize      activation maximization, receptive fields, the real patches that excite a unit most
+saliency      which pixels a prediction depends on, by six methods
+checks        what tells a good saliency map from a bad one
+feature_maps  what the layers make of an image
+fields        receptive fields, by architecture and by measurement
+maximize      activation maximization, and the real patches that excite a unit most
 """

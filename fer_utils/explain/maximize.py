@@ -1,9 +1,9 @@
-"""What a unit wants to see: pictures by gradient ascent, and the real patches that excite it most.
+"""Activation maximization: images by gradient ascent, and the real patches that excite a unit most.
 
-The network stays as it is and the *picture* is trained: Adam climbs the unit's activation, while penalties and small
-random moves keep it from the high-frequency noise to which every network responds. A unit is a filter of a conv layer
-(its activation: the mean over the picture of what passes its ReLU) or a unit of a dense layer (its activation: the
-weighted sum *before* the ReLU, which has a gradient where the ReLU has none). A model and pictures in, arrays out.
+The network stays as it is and the *image* is trained: Adam climbs the unit's activation, while penalties and small
+random transformations keep it from the high-frequency noise to which every network responds. A unit is a filter of a
+conv layer (its activation: the mean over the image, after the ReLU) or a unit of a dense layer (its activation: the
+weighted sum *before* the ReLU, which has a gradient where the ReLU has none).
 
 References:
     Erhan et al. (2009), Visualizing higher-layer features of a deep network.
@@ -18,32 +18,23 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from fer_utils.explain.fields import SIDE, receptive_field
 from fer_utils.labels import IMAGE_SHAPE
-
-SIDE = IMAGE_SHAPE[0]
 
 
 class Maximized(NamedTuple):
-    """Pictures that maximise units, in the order in which the units were asked for."""
+    """Images that maximize units, in the order in which the units were asked for."""
 
     images: np.ndarray  # (units, 48, 48) float32, grey levels 0…255
-    activations: np.ndarray  # (units,) float32, of these pictures as they are, not moved
-
-
-class Field(NamedTuple):
-    """Receptive field: output place i sees the pixels start + i * stride … start + i * stride + size − 1."""
-
-    size: int
-    stride: int
-    start: int  # negative where the field begins in the padding
+    activations: np.ndarray  # (units,) float32, of these images as they are, not transformed
 
 
 class Patches(NamedTuple):
     """The real patches that excite a unit most, the strongest first."""
 
-    patches: np.ndarray  # (top, size, size) float32 grey levels; NaN where the field reaches beyond the picture
+    patches: np.ndarray  # (top, size, size) float32 grey levels; NaN where the field reaches beyond the image
     activations: np.ndarray  # (top,) float32, at that one place
-    pictures: np.ndarray  # (top,) int, which of the given pictures
+    images: np.ndarray  # (top,) int, which of the given images
 
 
 # -- gradient ascent ---------------------------------------------------------------------------------------------------
@@ -52,10 +43,10 @@ class Patches(NamedTuple):
 def maximize(
     model, layer, units=None, spectrum=None, steps=150, tv=None, l2=None, shift=4, rotation=10.0, zoom=0.1, seed=0
 ):
-    """Pictures that maximise units of a layer, all in one batch.
+    """Compute images that maximize units of a layer, all in one batch.
 
-    All units begin with the same noise and share each step's move, so a unit's picture does not depend on which others
-    are asked for.
+    All units start from the same noise and share each step's transformation, so a unit's image does not depend on which
+    others are asked for.
 
     Args:
         model: flat functional Keras model, input (48, 48, 1) grey levels 0…255.
@@ -66,8 +57,8 @@ def maximize(
         tv: weight of the total variation, a mean over pixels; None: 3 for dense layers, 0.2 for convs.
         l2: weight of the squared distance from middle grey, likewise; None: 1 for dense layers, 0.1 for convs. For
             convs both count in units of the layer's mean activation on plain grey: layers differ by factors of 100.
-        shift: largest move, in pixels; rotation: in degrees; zoom: as a share. 0: none of it.
-        seed: int; of the first noise and of the moves.
+        shift, rotation, zoom: largest random transformation, in pixels, degrees and as a share; 0: none.
+        seed: int; of the initial noise and of the transformations.
 
     Returns:
         Maximized: images (units, 48, 48) and activations (units,).
@@ -80,65 +71,65 @@ def maximize(
     tv, l2 = (3.0 if dense else 0.2) if tv is None else tv, (1.0 if dense else 0.1) if l2 is None else l2
     if not dense:
         tv, l2 = (weight * _usual(model, layer) for weight in (tv, l2))
-    if spectrum is None:  # from even grey the first conv's filters would find no pattern: convs begin with strong noise
-        start, picture = (0.01 if dense else 1.0) * _noise((SIDE, SIDE), len(units), seed), tf.sigmoid
+    if spectrum is None:  # convs start from strong noise: in even grey their filters would find no pattern
+        start, image = (0.01 if dense else 1.0) * _noise((SIDE, SIDE), len(units), seed), tf.sigmoid
     else:
-        start, picture = np.pi * _noise(spectrum.shape, len(units), seed), _from_phase(spectrum)
+        start, image = np.pi * _noise(spectrum.shape, len(units), seed), _from_phase(spectrum)
         tv = l2 = 0.0
     unknown, adam = keras.Variable(start), keras.optimizers.Adam(0.1)
     adam.build([unknown])
 
     @tf.function(input_signature=[tf.TensorSpec((8,))], autograph=False)
-    def step(move):
+    def step(transform):
         with tf.GradientTape() as tape:
-            images = picture(unknown.value)  # (units, 48, 48) in 0…1
+            images = image(unknown.value)  # (units, 48, 48) in 0…1
             loss = tv * _variation(images) + l2 * tf.reduce_sum((images - 0.5) ** 2) / SIDE**2
-            moved = keras.ops.image.affine_transform(_as_batch(images), move, fill_mode="nearest")
+            moved = keras.ops.image.affine_transform(_as_batch(images), transform, fill_mode="nearest")
             loss -= tf.reduce_sum(score(moved))
         adam.apply(tape.gradient(loss, [unknown.value]), [unknown])
 
-    for move in _moves(steps, shift, rotation, zoom, seed):
-        step(move)
-    images = _as_batch(picture(unknown.value))
+    for transform in _transforms(steps, shift, rotation, zoom, seed):
+        step(transform)
+    images = _as_batch(image(unknown.value))
     return Maximized(images.numpy()[..., 0], score(images).numpy())
 
 
 def mean_spectrum(images):
-    """Mean magnitude of the pictures' Fourier transforms: what all faces share, whatever is where.
+    """Return the mean magnitude of the images' Fourier transforms: what all faces share, wherever their parts are.
 
     Args:
         images: (n, 48, 48, 1) grey levels.
 
     Returns:
-        (48, 25) float32, the half that determines a real picture.
+        (48, 25) float32, the half that determines a real image.
     """
     return np.abs(np.fft.rfft2(np.asarray(images)[..., 0])).mean(axis=0).astype(np.float32)
 
 
 def _noise(shape, count, seed):
-    """The same normal noise for every unit: (units, height, width)."""
+    """Draw the same normal noise for every unit: (units, height, width)."""
     noise = np.random.default_rng(seed).normal(size=(1, *shape)).astype(np.float32)
     return np.repeat(noise, count, axis=0)
 
 
 def _from_phase(spectrum):
-    """The function from phases (units, 48, 25) to pictures (units, 48, 48) of this spectrum, in 0…1."""
+    """Return the function from phases (units, 48, 25) to images (units, 48, 48) of this spectrum, in 0…1."""
     magnitude = tf.constant(spectrum)
 
-    def picture(phase):
+    def image(phase):
         waves = tf.signal.irfft2d(tf.complex(magnitude * tf.cos(phase), magnitude * tf.sin(phase)), [SIDE, SIDE])
         mean, variance = tf.nn.moments(waves, axes=[1, 2], keepdims=True)
         return tf.sigmoid(1.5 * (waves - mean) / tf.sqrt(variance + 1e-6))
 
-    return picture
+    return image
 
 
-def _moves(steps, shift, rotation, zoom, seed):
-    """A small random move for each step, which what a picture shows must survive: affine maps (steps, 8)."""
+def _transforms(steps, shift, rotation, zoom, seed):
+    """Draw a small random affine map for each step, which the content of an image must survive: (steps, 8)."""
     draw = np.random.default_rng(seed + 1).uniform(-1, 1, (4, steps))
     right, down, angle, larger = draw * np.array([[shift], [shift], [np.radians(rotation)], [zoom]])
     a, b = (1 + larger) * np.cos(angle), (1 + larger) * np.sin(angle)
-    middle, zero = (SIDE - 1) / 2, np.zeros(steps)  # it turns about the middle: place (x, y) is read from …
+    middle, zero = (SIDE - 1) / 2, np.zeros(steps)  # about the centre: pixel (x, y) is read from …
     x, y = middle * (1 - a + b) + right, middle * (1 - a - b) + down
     return np.stack([a, -b, x, b, a, y, zero, zero], axis=1).astype(np.float32)  # … (ax − by + …, bx + ay + …)
 
@@ -147,7 +138,7 @@ DIFFERENCES = np.eye(SIDE - 1, SIDE, 1, dtype=np.float32) - np.eye(SIDE - 1, SID
 
 
 def _variation(images):
-    """Total variation: sum of the differences between neighbours, by pixel; summed over the units."""
+    """Return the total variation: differences between neighbours, by pixel, summed over the units."""
     down, right = tf.matmul(DIFFERENCES, images), tf.matmul(images, DIFFERENCES.T)  # slices have slow gradients
     return (tf.reduce_sum(tf.abs(down)) + tf.reduce_sum(tf.abs(right))) / SIDE**2
 
@@ -160,21 +151,26 @@ def _as_batch(images):
 # -- activations -------------------------------------------------------------------------------------------------------
 
 
-def countable(model):
-    """The layers that have units to ask for: dict of name -> number of units, from the input to the logits."""
+def layer_units(model):
+    """List the layers that have units: dict of name -> number of units, from the input to the logits."""
     found = [layer for layer in model.layers if isinstance(layer, layers.Conv2D | layers.Dense)]
     return {layer.name: layer.kernel.shape[-1] for layer in found}
 
 
-def responses(model, layer, images, units=None, batch=256):
-    """Activation of units at every place: after the ReLU for convs, before it for dense layers.
+def hidden_dense(model):
+    """List the hidden dense layers on a flat input, from the input on; networks without are fine, too."""
+    return [name for name in layer_units(model) if _is_dense(model.get_layer(name)) and name != "logits"]
+
+
+def activations(model, layer, images, units=None, batch=256):
+    """Return the activation of units at every place: after the ReLU for convs, before it for dense layers.
 
     Args:
         model, layer, units: as for `maximize`.
         images: (n, 48, 48) or (n, 48, 48, 1) grey levels 0…255.
 
     Returns:
-        (n, height, width, units) float32; height = width = 1 for a dense layer on the flattened picture.
+        (n, height, width, units) float32; height = width = 1 for a dense layer on a flat input.
     """
     units = _check_units(model, layer, units)
     images = np.asarray(images).reshape(-1, *IMAGE_SHAPE)
@@ -183,13 +179,13 @@ def responses(model, layer, images, units=None, batch=256):
 
 
 def _score(model, layer, units):
-    """The function from pictures (units, 48, 48, 1) to (units,): each picture's activation of its own unit."""
+    """Return the function from images (units, 48, 48, 1) to (units,): each image's activation of its own unit."""
     places = _places(model, layer, units)
     return lambda images: tf.linalg.diag_part(tf.reduce_mean(places(images), axis=(1, 2)))
 
 
 def _places(model, layer, units):
-    """The function from pictures to activations (n, height, width, units), float32 whatever the precision."""
+    """Return the function from images to activations (n, height, width, units), float32 whatever the precision."""
     whole = _layer(model, layer)
     below, few, dense = keras.Model(model.inputs[0], whole.input), _only(whole, units), _is_dense(whole)
 
@@ -201,7 +197,7 @@ def _places(model, layer, units):
 
 
 def _only(layer, units):
-    """A copy of the layer with none but these units; of a dense layer, what comes before its ReLU."""
+    """Copy the layer with these units alone; of a dense layer, what comes before its ReLU."""
     dense = _is_dense(layer)
     settings = {"units": len(units), "activation": None, "dtype": "float32"} if dense else {"filters": len(units)}
     few = type(layer).from_config(layer.get_config() | settings)
@@ -211,25 +207,25 @@ def _only(layer, units):
 
 
 def _usual(model, layer):
-    """Mean activation of a conv layer on plain grey."""
-    every = range(countable(model)[layer])
+    """Return the mean activation of a conv layer on plain grey."""
+    every = range(layer_units(model)[layer])
     return float(tf.reduce_mean(_places(model, layer, every)(tf.fill((1, *IMAGE_SHAPE), 127.5))))
 
 
 def _is_dense(layer):
-    """Is it a dense layer on a flat input? (One on the last axis of a picture is a 1×1 convolution.)"""
+    """Return whether it is a dense layer on a flat input (one on the last axis of an image is a 1×1 convolution)."""
     return isinstance(layer, layers.Dense) and len(layer.input.shape) == 2
 
 
 def _layer(model, name):
-    if name not in countable(model):
-        raise ValueError(f"layer={name!r} has no units; choose one of: {', '.join(countable(model))}")
+    if name not in layer_units(model):
+        raise ValueError(f"layer={name!r} has no units; choose one of: {', '.join(layer_units(model))}")
     return model.get_layer(name)
 
 
 def _check_units(model, layer, units):
     _layer(model, layer)
-    count = countable(model)[layer]
+    count = layer_units(model)[layer]
     units = list(range(count)) if units is None else [int(unit) for unit in units]
     if not units or min(units) < 0 or max(units) >= count:
         raise ValueError(f"units={units}: {layer} has the units 0 … {count - 1}")
@@ -239,40 +235,8 @@ def _check_units(model, layer, units):
 # -- real patches ------------------------------------------------------------------------------------------------------
 
 
-def receptive_field(model, layer):
-    """Which pixels one place of a layer's output depends on, for a network whose layers form a chain.
-
-    Args:
-        model, layer: as for `maximize`; any conv or dense layer.
-
-    Returns:
-        Field: size, stride and start in pixels; the whole picture for a dense layer on the flattened picture.
-
-    References:
-        Araujo, Norris & Sim (2019), Computing receptive fields of convolutional neural networks, Distill.
-    """
-    if _is_dense(_layer(model, layer)):
-        return Field(SIDE, SIDE, 0)
-    size, stride, start = 1, 1, 0
-    for step in model.layers[: model.layers.index(model.get_layer(layer)) + 1]:
-        if isinstance(step, layers.Conv2D | layers.MaxPooling2D | layers.AveragePooling2D):
-            reach, move = _window(step)
-            if step.padding == "same":  # as TensorFlow pads: the odd one at the end
-                pixels = step.input.shape[1]
-                start -= stride * (max((-(-pixels // move) - 1) * move + reach - pixels, 0) // 2)
-            size, stride = size + stride * (reach - 1), stride * move
-    return Field(size, stride, start)
-
-
-def _window(layer):
-    """How many places of its input a conv or pooling layer spans, and by how many it moves."""
-    if isinstance(layer, layers.Conv2D):
-        return (layer.kernel_size[0] - 1) * layer.dilation_rate[0] + 1, layer.strides[0]
-    return layer.pool_size[0], layer.strides[0]
-
-
 def top_patches(model, layer, images, units=None, top=9):
-    """The places in real pictures that excite units most, cut out; at most one place a picture.
+    """Cut out the places in real images that excite units most, at most one an image.
 
     Args:
         model, layer, units: as for `maximize`.
@@ -283,7 +247,7 @@ def top_patches(model, layer, images, units=None, top=9):
         list of Patches, one a unit.
     """
     images, field = np.asarray(images)[..., 0], receptive_field(model, layer)
-    maps = responses(model, layer, images, units)
+    maps = activations(model, layer, images, units)
     flat = maps.reshape(len(maps), -1, maps.shape[-1])  # (n, places, units)
     peaks, places = flat.max(axis=1), flat.argmax(axis=1)  # (n, units)
     found = []
@@ -296,6 +260,6 @@ def top_patches(model, layer, images, units=None, top=9):
 
 
 def _cut(image, top, left, size):
-    """A square of a picture, NaN outside of it."""
-    framed = np.pad(image.astype(np.float32), size, constant_values=np.nan)  # a field overlaps its picture
+    """Return a square of an image, NaN outside of it."""
+    framed = np.pad(image.astype(np.float32), size, constant_values=np.nan)  # a field overlaps its image
     return framed[top + size : top + 2 * size, left + size : left + 2 * size]

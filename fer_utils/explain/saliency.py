@@ -1,41 +1,37 @@
-"""Where a network looks: a model and pictures in, one map for each picture out, and the checks that tell good from bad.
+"""Saliency maps: which pixels a prediction depends on, by six methods.
 
-Every method is `f(model, images, classes) -> maps`: flat functional `model` with a layer `logits`; `images`
-(n, 48, 48, 1), grey levels 0…255; `classes` (n,) ints, whose logit is explained; `maps` (n, 48, 48) float32. The copies
-of one picture (noisy, faded, covered) are one batch, and the network runs as it does when it answers: no dropout.
+Every method is `f(model, images, classes) -> maps`: `model` has a layer `logits`; `images` (n, 48, 48, 1) hold grey
+levels 0…255; `classes` (n,) ints name the logits that are explained; `maps` are (n, 48, 48) float32. The copies of one
+image (noisy, faded, covered) form one batch, and the network runs in inference mode.
 
 Sensitivities (gradient, SmoothGrad, guided backprop) are logits per grey level: how much a small change matters.
-Contributions (integrated gradients, occlusion) are logits, and negative where a pixel speaks against the class.
+Contributions (integrated gradients, occlusion) are logits, negative where a pixel speaks against the class.
 """
 
 from functools import lru_cache, partial
-from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
-from scipy import ndimage, stats
 
 SENSITIVITIES = ("gradient", "SmoothGrad", "guided backprop")
-REGIONS = ("elsewhere", "brows", "eyes", "mouth")  # the numbers 0…3 in the masks of drawn faces
 
+# -- functions of a model, traced once ---------------------------------------------------------------------------------
 
-# -- compiled once for each model --------------------------------------------------------------------------------------
-
-_PICTURES, _CLASSES = tf.TensorSpec((None, 48, 48, 1)), tf.TensorSpec((None,), tf.int64)
+_IMAGES, _CLASSES = tf.TensorSpec((None, 48, 48, 1)), tf.TensorSpec((None,), tf.int64)
 
 
 @lru_cache(maxsize=16)
-def _logits(model):
-    """Pictures (b, 48, 48, 1) float32 -> logits (b, 7): before the softmax, where one class does not push another."""
+def logits_of(model):
+    """Return the function images (b, 48, 48, 1) float32 -> logits (b, 7): before the softmax, which couples classes."""
     inner = keras.Model(model.input, model.get_layer("logits").output)
-    return tf.function(lambda x: inner(x, training=False), input_signature=[_PICTURES])
+    return tf.function(lambda x: inner(x, training=False), input_signature=[_IMAGES])
 
 
 @lru_cache(maxsize=16)
-def _gradients(model):
-    """Pictures (b, 48, 48, 1) float32 and classes (b,) -> d logit / d pixel (b, 48, 48)."""
-    logits = _logits(model)
+def _gradients_of(model):
+    """Return the function images (b, 48, 48, 1) float32, classes (b,) -> d logit / d pixel (b, 48, 48)."""
+    logits = logits_of(model)
 
     def gradients(x, classes):
         with tf.GradientTape() as tape:
@@ -43,12 +39,12 @@ def _gradients(model):
             logit = tf.gather(logits(x), classes, batch_dims=1)
         return tape.gradient(logit, x)[..., 0]
 
-    return tf.function(gradients, input_signature=[_PICTURES, _CLASSES])
+    return tf.function(gradients, input_signature=[_IMAGES, _CLASSES])
 
 
 @lru_cache(maxsize=16)
-def _activations(model, layer):
-    """Pictures and classes -> that layer's activations (b, h, w, channels) and the logit's gradient by them."""
+def _activations_of(model, layer):
+    """Return the function images, classes -> that layer's activations (b, h, w, channels) and the logit's gradient."""
     inner = keras.Model(model.input, [model.get_layer(layer).output, model.get_layer("logits").output])
 
     def activations(x, classes):
@@ -58,22 +54,31 @@ def _activations(model, layer):
             logit = tf.gather(logits, classes, batch_dims=1)
         return tf.cast(maps, tf.float32), tf.cast(tape.gradient(logit, maps), tf.float32)
 
-    return tf.function(activations, input_signature=[_PICTURES, _CLASSES])
+    return tf.function(activations, input_signature=[_IMAGES, _CLASSES])
 
 
-def _floats(images):
+def as_floats(images):
+    """Return images as (n, 48, 48, 1) float32."""
     return np.asarray(images, np.float32).reshape(-1, 48, 48, 1)
 
 
+def mean_grey(images):
+    """Return each image's mean (n, 1, 1, 1), the baseline that stands for "nothing to see".
+
+    Black would not do: dark pixels, the eyes and brows, could then never count.
+    """
+    return as_floats(images).mean(axis=(1, 2, 3), keepdims=True)
+
+
 def _in_batches(function, images, classes, batch=64):
-    images, classes = _floats(images), np.asarray(classes, np.int64)
+    images, classes = as_floats(images), np.asarray(classes, np.int64)
     parts = [function(images[i : i + batch], classes[i : i + batch]) for i in range(0, len(images), batch)]
     return np.concatenate([np.asarray(part) for part in parts])
 
 
 def _one_by_one(function, images, classes):
-    """`function(image, c)` -> (48, 48) of every picture; what it makes of the picture is one batch."""
-    maps = [function(image, c) for image, c in zip(_floats(images), classes, strict=True)]
+    """Apply `function(image, c)` -> (48, 48) to every image; what it makes of an image is one batch."""
+    maps = [function(image, c) for image, c in zip(as_floats(images), classes, strict=True)]
     return np.stack(maps).astype(np.float32)
 
 
@@ -81,21 +86,21 @@ def _one_by_one(function, images, classes):
 
 
 def gradient(model, images, classes):
-    """How the logit answers to a small change of each pixel: d logit / d pixel, per grey level, signed.
+    """Compute d logit / d pixel: the effect of a small change of each pixel, per grey level, signed.
 
     References:
         Simonyan, Vedaldi & Zisserman (2014), Deep Inside Convolutional Networks.
     """
-    return _in_batches(_gradients(model), images, classes)
+    return _in_batches(_gradients_of(model), images, classes)
 
 
 def smoothgrad(model, images, classes, n=50, sigma=0.15, seed=0):
-    """The gradient's mean over noisy copies: what flickers from one copy to the next averages out.
+    """Average the gradient over noisy copies of each image.
 
     Args:
-        n: copies of each picture.
-        sigma: standard deviation of the noise, as a share of the picture's own range of grey levels.
-        seed: draws the noise, the same for every picture.
+        n: copies of each image.
+        sigma: standard deviation of the noise, as a share of the image's own range of grey levels.
+        seed: of the noise, which is the same for every image.
 
     References:
         Smilkov et al. (2017), SmoothGrad: removing noise by adding noise.
@@ -103,23 +108,15 @@ def smoothgrad(model, images, classes, n=50, sigma=0.15, seed=0):
     noise = np.random.default_rng(seed).standard_normal((n, 48, 48, 1), dtype=np.float32)
 
     def of_one(image, c):
-        return tf.reduce_mean(_gradients(model)(image + sigma * np.ptp(image) * noise, np.full(n, c)), axis=0)
+        return tf.reduce_mean(_gradients_of(model)(image + sigma * np.ptp(image) * noise, np.full(n, c)), axis=0)
 
     return _one_by_one(of_one, images, classes)
 
 
-def blank(images):
-    """Each picture's mean grey (n, 1, 1, 1): what 'nothing to see' is here.
-
-    Black would not do: dark pixels, the eyes and brows, could then never count.
-    """
-    return _floats(images).mean(axis=(1, 2, 3), keepdims=True)
-
-
 def integrated_gradients(model, images, classes, steps=50):
-    """The gradient summed up while the picture fades in from `blank`, at the midpoints of `steps` equal steps.
+    """Integrate the gradient along the line from `mean_grey` to the image, at the midpoints of `steps` equal steps.
 
-    A map's sum is the logit of the picture minus that of the blank, up to `completeness_gap`.
+    The sum of a map is the logit of the image minus that of the baseline, up to `checks.completeness_gap`.
 
     References:
         Sundararajan, Taly & Yan (2017), Axiomatic Attribution for Deep Networks.
@@ -127,15 +124,15 @@ def integrated_gradients(model, images, classes, steps=50):
     shares = ((np.arange(steps, dtype=np.float32) + 0.5) / steps).reshape(-1, 1, 1, 1)
 
     def of_one(image, c):
-        away = image - blank(image)[0]
-        slopes = _gradients(model)(image - (1 - shares) * away, np.full(steps, c))
-        return away[..., 0] * np.mean(slopes, axis=0)
+        distance = image - mean_grey(image)[0]
+        slopes = _gradients_of(model)(image - (1 - shares) * distance, np.full(steps, c))
+        return distance[..., 0] * np.mean(slopes, axis=0)
 
     return _one_by_one(of_one, images, classes)
 
 
 def grad_cam_pp(model, images, classes, layer=None):
-    """Grad-CAM++: a layer's channels, weighted by how much they speak for the class; >= 0, enlarged to 48×48.
+    """Grad-CAM++: weight a layer's channels by how much they speak for the class; >= 0, enlarged to 48×48.
 
     Args:
         layer: name of a layer whose output has height and width; None: the last convolution.
@@ -146,7 +143,7 @@ def grad_cam_pp(model, images, classes, layer=None):
     References:
         Chattopadhay et al. (2018), Grad-CAM++: Generalized Gradient-Based Visual Explanations.
     """
-    return _in_batches(partial(_cam, _activations(model, find_layer(model, layer))), images, classes)
+    return _in_batches(partial(_cam, _activations_of(model, find_layer(model, layer))), images, classes)
 
 
 def _cam(activations, images, classes):
@@ -160,14 +157,14 @@ def _cam(activations, images, classes):
 
 
 def spatial_layers(model):
-    """Names of the layers, from the first convolution on, whose output has height and width; none in a DNN."""
+    """List the layers, from the first convolution on, whose output has height and width; none in a DNN."""
     convolutions = [number for number, layer in enumerate(model.layers) if isinstance(layer, keras.layers.Conv2D)]
     after = model.layers[convolutions[0] :] if convolutions else []
     return [layer.name for layer in after if len(layer.output.shape) == 4]
 
 
 def find_layer(model, name=None):
-    """The name itself if it is one of `spatial_layers`; None gives the last convolution.
+    """Return the name if it is one of `spatial_layers`; for None the last convolution.
 
     Raises:
         ValueError: otherwise; the message lists the right ones.
@@ -182,7 +179,7 @@ def find_layer(model, name=None):
 
 
 def occlusion(model, images, classes, size=8, stride=4):
-    """How far the logit falls when a square is covered with `blank`; each pixel gets the mean of its squares.
+    """Measure how far the logit falls when a square is covered with `mean_grey`; a pixel gets the mean of its squares.
 
     Args:
         size, stride: pixels; where they do not reach the far edge, one more square does.
@@ -196,8 +193,8 @@ def occlusion(model, images, classes, size=8, stride=4):
         square[top : top + size, left : left + size] = 1
 
     def of_one(image, c):
-        covered = np.where(squares == 1, blank(image)[0], image)
-        logits = _logits(model)(np.concatenate([image[None], covered]))[:, c].numpy()
+        covered = np.where(squares == 1, mean_grey(image)[0], image)
+        logits = logits_of(model)(np.concatenate([image[None], covered]))[:, c].numpy()
         falls = logits[0] - logits[1:]
         return np.tensordot(falls, squares[..., 0], axes=1) / squares[..., 0].sum(axis=0)
 
@@ -205,9 +202,9 @@ def occlusion(model, images, classes, size=8, stride=4):
 
 
 def guided_backprop(model, images, classes):
-    """The gradient, but what is negative is dropped on its way back through every ReLU. A negative control.
+    """Compute the gradient with negative gradients set to zero at every ReLU. A negative control.
 
-    Its maps are crisp because they come close to redrawing the picture's edges, whatever was learned.
+    Its maps are crisp because they nearly redraw the image's edges, whatever the network has learned.
 
     References:
         Springenberg et al. (2015), Striving for Simplicity. Nie, Zhang & Patel (2018), A Theoretical Explanation for
@@ -224,7 +221,7 @@ def _guided_twin(model):
 
 
 def _guided_layer(layer):
-    """A copy of the layer whose ReLU, be it fused into a convolution, a layer of its own or leaky, is guided."""
+    """Copy a layer with its ReLU guided, be it fused into a convolution, a layer of its own or leaky."""
     if isinstance(layer, keras.layers.ReLU | keras.layers.LeakyReLU):
         return keras.layers.Activation(_guided_relu(float(layer.negative_slope)), name=layer.name)
     copy = type(layer).from_config(layer.get_config())
@@ -253,7 +250,7 @@ METHODS = {
 
 
 def methods(model, names, layer=None):
-    """Those of METHODS that this network allows, ready to call; Grad-CAM++ needs convolutions and gets its layer.
+    """Return those of METHODS that this network allows, ready to call; Grad-CAM++ needs convolutions.
 
     Args:
         names: names in METHODS. layer: as for `grad_cam_pp`.
@@ -275,277 +272,5 @@ def methods(model, names, layer=None):
 
 
 def importance(name, maps):
-    """What counts as important: the size of sensitivities; contributions as they are, those against the class last."""
+    """Return how important each pixel is: the size of sensitivities; contributions as they are."""
     return np.abs(maps) if name in SENSITIVITIES else maps
-
-
-# -- checks ------------------------------------------------------------------------------------------------------------
-
-
-def completeness_gap(model, images, classes, maps):
-    """Sum of each map of `integrated_gradients` minus (logit of the picture − logit of its blank): (n,), in logits."""
-    x, rows = _floats(images), np.arange(len(images))
-    full, empty = (_logits(model)(part).numpy()[rows, classes] for part in (x, np.broadcast_to(blank(x), x.shape)))
-    return maps.sum(axis=(1, 2), dtype=np.float64) - (full - empty)
-
-
-def model_free(images, seed=0):
-    """Maps that know no network, which a method should beat: dict of name -> (n, 48, 48) float32.
-
-    Random numbers; a Gaussian blob in the centre (standard deviation 10 px); the edges of the picture (Sobel).
-    """
-    x = _floats(images)[..., 0]
-    row, column = np.mgrid[:48, :48] - 23.5
-    blob = np.exp(-(row**2 + column**2) / (2 * 10**2))
-    maps = {
-        "random": np.stack([np.random.default_rng(seed).random((48, 48))] * len(x)),
-        "centre blob": np.stack([blob] * len(x)),
-        "Sobel edges": np.hypot(ndimage.sobel(x, axis=1), ndimage.sobel(x, axis=2)),
-    }
-    return {name: values.astype(np.float32) for name, values in maps.items()}
-
-
-def deletion_insertion(model, images, classes, maps, steps=24):
-    """How the class's probability falls when the most important pixels go first, and rises when they come first.
-
-    Deleted pixels, and those not yet inserted, have the grey of `blank`.
-
-    Args:
-        maps: (n, 48, 48), the larger the more important.
-        steps: pictures of each curve, besides the untouched one.
-
-    Returns:
-        tuple of two (n,) arrays, areas under the curves, 0…1: deletion (a good map's is low) and insertion (high).
-
-    References:
-        Petsiuk, Das & Saenko (2018), RISE: Randomized Input Sampling for Explanation of Black-box Models.
-    """
-    shares = np.linspace(0, 1, steps + 1).reshape(-1, 1, 1)
-    areas = []
-    for image, c, values in zip(_floats(images), classes, maps, strict=True):
-        order = np.argsort(-values, axis=None, kind="stable")
-        rank = np.empty(order.size)
-        rank[order] = np.arange(order.size)
-        first = (rank.reshape(48, 48) < shares * order.size)[..., None]  # (steps + 1, 48, 48, 1): the first so many
-        grey = blank(image)[0]
-        pictures = np.concatenate([np.where(first, grey, image), np.where(first, image, grey)])
-        curves = tf.nn.softmax(_logits(model)(pictures))[:, c].numpy().reshape(2, -1)
-        areas.append(np.trapezoid(curves, dx=1 / steps))
-    return tuple(np.array(areas).T)
-
-
-def randomisation(model, images, classes, chosen, stages=6, seed=0):
-    """Do the maps change when the network forgets? Layer after layer, from the logits down, its weights are shuffled.
-
-    Shuffled weights are spread as the trained ones are, but know nothing. Batch norms keep theirs.
-
-    Args:
-        chosen: dict of name -> method, as `methods` gives.
-        stages: up to so many rows, evenly spread over the layers; the last one is always the whole network.
-
-    Returns:
-        DataFrame: row the last layer shuffled, column the method, value the mean Spearman correlation of the maps with
-        those of the trained network; near 0 is right, near 1 means the map does not depend on the weights. A map
-        without any value resembles nothing: 0.
-
-    References:
-        Adebayo et al. (2018), Sanity Checks for Saliency Maps.
-    """
-    import pandas as pd
-
-    broken = keras.models.clone_model(model)
-    broken.set_weights(model.get_weights())
-    trained = {name: importance(name, method(broken, images, classes)) for name, method in chosen.items()}
-    dice, rows = np.random.default_rng(seed), {}
-    layers = [layer for layer in reversed(broken.layers) if hasattr(layer, "kernel")]
-    shown = set(np.linspace(0, len(layers) - 1, min(stages, len(layers))).round().astype(int))
-    for number, layer in enumerate(layers):
-        layer.set_weights([dice.permuted(values.ravel()).reshape(values.shape) for values in layer.get_weights()])
-        if number in shown:
-            now = {name: importance(name, method(broken, images, classes)) for name, method in chosen.items()}
-            rows[layer.name] = {name: np.mean(spearman(trained[name], now[name])) for name in chosen}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("shuffled down to")
-
-
-def spearman(maps, others):
-    """Rank correlation of each pair of maps: (n,); 0 where one of them is constant."""
-    alike = [
-        stats.spearmanr(a, b, axis=None).statistic if np.ptp(a) and np.ptp(b) else 0.0
-        for a, b in zip(maps, others, strict=True)
-    ]
-    return np.array(alike)
-
-
-def region_shares(maps, regions):
-    """Which share of each map's positive part falls on which part of the face.
-
-    Args:
-        maps: (n, 48, 48); np.ones gives the shares of the area, what a map would get by chance.
-        regions: (n, 48, 48) ints, 0 elsewhere, 1 brows, 2 eyes, 3 mouth.
-
-    Returns:
-        (n, 4) float64 in the order of REGIONS, each row sums to 1; nan for a map without anything positive.
-    """
-    weights = np.maximum(maps, 0).astype(np.float64)
-    parts = np.stack([(weights * (regions == r)).sum(axis=(1, 2)) for r in range(len(REGIONS))], axis=1)
-    total = parts.sum(axis=1, keepdims=True)
-    return np.divide(parts, total, out=np.full_like(parts, np.nan), where=total > 0)
-
-
-# -- feature maps ------------------------------------------------------------------------------------------------------
-
-
-class Activity(NamedTuple):
-    """What the channels (units) of a layer did on many pictures, at every place."""
-
-    lowest: np.ndarray  # (channels,) float32
-    highest: np.ndarray  # (channels,) float32
-    off: np.ndarray  # (channels,) float64: share of the values that are not above 0
-
-    @property
-    def dead(self):
-        """(channels,) bool: never above 0, or always the same."""
-        return (self.highest <= 0) | (self.highest == self.lowest)
-
-
-def activated(model):
-    """Where the activations of each conv and hidden dense layer are: dict of its name -> name of the layer.
-
-    That is the layer itself where the ReLU is fused into it, else the ReLU of its own that follows.
-    """
-    found, last = {}, None
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense) and layer.name != "logits":
-            last = layer.name
-            found[last] = last
-        elif isinstance(layer, keras.layers.ReLU | keras.layers.LeakyReLU | keras.layers.Activation) and last:
-            found[last] = layer.name
-    return found
-
-
-def blocks(model):
-    """The last conv of each resolution, from the input on: list of names.
-
-    Raises:
-        ValueError: for a network without convolutions.
-    """
-    convs = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
-    if not convs:
-        raise ValueError(f"{model.name} has no convolutions, so it has no feature maps: choose the preset of a CNN")
-    return list({layer.output.shape[1]: layer.name for layer in convs}.values())
-
-
-def feature_maps(model, images, names):
-    """What layers put out, after their activation.
-
-    Args:
-        names: of `activated` layers.
-
-    Returns:
-        dict of name -> (n, h, w, channels) float32 of a conv, (n, units) of a dense layer.
-    """
-    where = activated(model)
-    inner = keras.Model(model.input, {name: model.get_layer(where[name]).output for name in names})
-    outputs = inner(_floats(images), training=False)
-    return {name: tf.cast(outputs[name], tf.float32).numpy() for name in names}
-
-
-def extremes(maps, count):
-    """The channels that are strongest and weakest on one picture, by the mean over its places; silent ones left out.
-
-    Args:
-        maps: (h, w, channels).
-        count: how many of each; less where there are not twice as many channels above 0.
-
-    Returns:
-        tuple of two (count,) int arrays, each the stronger first.
-    """
-    order = np.argsort(-maps.mean(axis=(0, 1)), kind="stable")
-    heard = order[maps.max(axis=(0, 1))[order] > 0]
-    count = min(count, len(heard) // 2)
-    return heard[:count], heard[len(heard) - count :]
-
-
-def activity(model, images, names, batch=64):
-    """What each channel does on many pictures: dict of name -> Activity.
-
-    Args:
-        names: of `activated` layers.
-    """
-    parts = {name: [] for name in names}
-    for start in range(0, len(images), batch):
-        for name, maps in feature_maps(model, images[start : start + batch], names).items():
-            values = maps.reshape(-1, maps.shape[-1])
-            parts[name].append((values.min(axis=0), values.max(axis=0), (values <= 0).sum(axis=0), len(values)))
-    found = {}
-    for name, batches in parts.items():
-        lowest, highest, off, count = zip(*batches, strict=True)
-        found[name] = Activity(np.min(lowest, axis=0), np.max(highest, axis=0), np.sum(off, axis=0) / sum(count))
-    return found
-
-
-def likeness(maps, pictures):
-    """How much each channel resembles a picture: the size of their correlation (Pearson) over the places.
-
-    Args:
-        maps: (n, h, w, channels), enlarged to 48×48 here. pictures: (n, 48, 48, 1).
-
-    Returns:
-        (n, channels) floats 0…1; 0 for a map without any variation.
-    """
-    alike = []
-    for channels, picture in zip(maps, _floats(pictures), strict=True):
-        large = tf.image.resize(channels, (48, 48)).numpy()
-        alike.append(np.abs(_standard(picture).T @ _standard(large))[0])
-    return np.stack(alike)
-
-
-def _standard(maps):
-    """(48, 48, channels) -> (2304, channels), each with mean 0 and length 1, or all 0."""
-    values = maps.reshape(-1, maps.shape[-1])
-    values = values - values.mean(axis=0)
-    length = np.linalg.norm(values, axis=0)
-    return np.divide(values, length, out=np.zeros_like(values), where=length > 1e-4 * np.abs(maps).max())
-
-
-def effective_field(model, images, name, batch=64):
-    """How much each pixel counts for the central place of a conv layer: mean over the pictures of |d place / d pixel|.
-
-    Args:
-        name: of a conv layer; the place's channels are added up, after their activation.
-
-    Returns:
-        (48, 48) float32, activation per grey level.
-
-    References:
-        Luo et al. (2016), Understanding the Effective Receptive Field in Deep Convolutional Neural Networks.
-    """
-    inner = keras.Model(model.input, model.get_layer(activated(model)[name]).output)
-    row, column = (side // 2 for side in inner.output.shape[1:3])
-    total = np.zeros((48, 48), np.float32)
-    for start in range(0, len(images), batch):
-        x = tf.constant(_floats(images[start : start + batch]))
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            place = tf.reduce_sum(tf.cast(inner(x, training=False)[:, row, column], tf.float32))
-        total += np.abs(tape.gradient(place, x)[..., 0]).sum(axis=0)
-    return total / len(images)
-
-
-def core(heat, share=0.9):
-    """The smallest square that holds so much of a map.
-
-    Args:
-        heat: (h, w), >= 0.
-        share: of the map's sum, 0…1.
-
-    Returns:
-        tuple of ints: first row, first column, side.
-    """
-    sums = np.pad(heat.astype(np.float64).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    for side in range(1, min(heat.shape) + 1):
-        held = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
-        if held.max() >= share * sums[-1, -1]:
-            break
-    row, column = np.unravel_index(held.argmax(), held.shape)
-    return int(row), int(column), side
