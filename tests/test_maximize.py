@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from fer_utils import models
 from fer_utils.explain import fields, maximize
 
 RNG = np.random.default_rng(0)
@@ -149,3 +150,10 @@ def test_patches_beyond_the_edge_are_nan():
 def test_what_does_not_exist_is_named_with_what_does(layer, units, words):
     with pytest.raises(ValueError, match=words):
         maximize.maximize(conv_net(), layer, units, steps=1)
+
+
+@pytest.mark.parametrize("build", [models.dnn_e, models.cnn_c, lambda: models.cnn_fast(widths=(4, 8))])
+def test_every_layer_of_every_kind_of_network_can_be_maximized(build):
+    model = build()
+    for name in maximize.layer_units(model):
+        assert maximize.maximize(model, name, [0], steps=1).images.shape == (1, 48, 48)

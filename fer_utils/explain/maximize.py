@@ -198,8 +198,9 @@ def _places(model, layer, units):
 
 def _only(layer, units):
     """Copy the layer with these units alone; of a dense layer, what comes before its ReLU."""
-    dense = _is_dense(layer)
-    settings = {"units": len(units), "activation": None, "dtype": "float32"} if dense else {"filters": len(units)}
+    settings = {"units" if isinstance(layer, layers.Dense) else "filters": len(units)}
+    if _is_dense(layer):
+        settings |= {"activation": None, "dtype": "float32"}
     few = type(layer).from_config(layer.get_config() | settings)
     few.build(layer.input.shape)
     few.set_weights([values[..., units] for values in layer.get_weights()])
