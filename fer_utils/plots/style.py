@@ -139,7 +139,7 @@ def minus(value, form):
 
 def show(axis, image, title=None):
     """Show a grey image, levels 0…255, without axes."""
-    axis.imshow(np.squeeze(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axis.imshow(np.reshape(image, np.shape(image)[:2]), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axis.set_axis_off()
     if title:
         small_title(axis, title)
