@@ -1,25 +1,29 @@
 """Helpers of the FER2013 report kit; each module is a room with one duty.
 
-labels      class names (en, zh-TW), colours, IMAGE_SHAPE
-data        any FER2013 source -> Dataset (images, labels, split) and its fingerprint
-sources     the file formats that data reads, one small reader each
-sample      the default when there is no FER2013: drawn faces with known landmarks
-audit       copies, leaks between the parts, blank pictures, and what people voted (FERPlus)
-augment     normalisation and augmentation as Keras layers and tf.data steps
-models      one plain builder function a model, BUILDERS, parameter matching
+The core, from the data to a prediction; each imports only those above it:
+
+labels      class names (en, zh-TW), colours, IMAGE_SHAPE, the splits
+readers     the file formats in which FER2013 circulates, one small reader each
+faces       drawn faces with known landmarks: the data where there is no FER2013
+data        any source -> Dataset (images, labels, split) and its fingerprint; parsed once, then memory-mapped
+metrics     accuracy with intervals, confusion, calibration, paired tests (NumPy in, NumPy out)
+ferplus     ten people's votes on each image
+augment     augmentation as one tf.data step
+layers      the few layers that Keras lacks or computes slowly on a CPU
+models      one plain builder function a network
 presets     literal settings of every system, and the profiles smoke / quick / full
-pretrained  weights that come with the kit, each with a card: preset="pretrained:tiny"
-runs        Run(settings).fit(): train once, keep for ever
-training    one training, from settings to a folder of results; goes on where it was stopped
-selftrain   few labels: the arms of the experiment, the choice of pseudo-labels, how good they are
-fewlabels   one training of such an arm, round by round; goes on where it was stopped
-evaluation  accuracy with intervals, confusion, paired tests (NumPy in, NumPy out)
-explain     where a network looks, by six methods, with checks; what its layers make of a picture
-maximize    what a unit wants to see: gradient ascent, MaCo, receptive fields, strongest real patches
-predict     a finished run + pictures (test.csv, a folder of face crops) -> a csv id,label
-derivations the mathematics of the layers: the formulas, and checks of them by answers found without them
-plots       arrays -> matplotlib Figure; the only room that knows matplotlib
+settings    `name=value` words -> typed values
+pretrained  weights that ship with the kit, each with a card: preset="pretrained:tiny"
+training    one training, from settings to a folder of results; resumable after any epoch
+runs        Run(settings).fit(): train once, keep the result
+predict     a finished run + images (test.csv, a folder of face crops) -> a csv id,label
 prose       sentences, tables and captions in two languages, shown by a notebook
+
+Topics beside it, each used by its own notebooks:
+
+explain     saliency maps and their checks, feature maps, receptive fields, activation maximization
+studies     comparisons of arms, ensembles, mistakes, duplicates, derivations, self-training
+plots       arrays -> matplotlib Figures, a file a subject; the only room that knows matplotlib
 
 Importing the package imports none of them.
 """

@@ -11,6 +11,8 @@ import pytest
 from fer_report import execute
 from fer_report.project import Project
 
+from fer_utils import presets, pretrained
+
 KIT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((KIT / "notebooks").glob("*.ipynb"))
 
@@ -61,24 +63,28 @@ class TestAsCommitted:
 
 @pytest.fixture(scope="module")
 def kernels(few_faces):
-    """The report's own kernels: forks of a process that has imported TensorFlow, on few faces."""
-    with execute.Kernels(Project(KIT), jobs=2) as kernels:
-        kernels.environment["FER_DATA"] = str(few_faces)
-        kernels.warm_up()
-        yield kernels
+    """The report's own kernels, on few faces."""
+    kernels = execute.Kernels(Project(KIT), jobs=2)
+    kernels.environment["FER_DATA"] = str(few_faces)
+    return kernels
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_runs_in_smoke_and_shows_captioned_things(path, kernels):
+def run(path, kernels, **given):
+    """Execute a notebook in the smoke profile."""
     with tempfile.TemporaryDirectory(prefix="fer-") as scratch:  # a short path: sockets allow some 100 characters
-        executed = papermill.execute_notebook(
+        return papermill.execute_notebook(
             str(path),
             None,
-            {"profile": "smoke"},
+            {"profile": "smoke"} | given,
             cwd=str(path.parent),
             progress_bar=False,
             kernel_manager_class=kernels.manager_class(scratch),
         )
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_runs_in_smoke_and_shows_captioned_things(path, kernels):
+    executed = run(path, kernels)
     outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
     shown = [output["metadata"]["fer"] for output in outputs if "fer" in output.get("metadata", {})]
     kinds = [fer["kind"] for fer in shown]
@@ -89,3 +95,33 @@ def test_runs_in_smoke_and_shows_captioned_things(path, kernels):
     for name in names:
         if name.startswith("fig-") and not name[4:5].isdigit():
             assert f"(#{name})" in text, f"no text refers to {name}"
+
+
+# -- every preset, in every notebook that takes one --------------------------------------------------------------------
+
+ASKING = [path for path in NOTEBOOKS if 'preset = "' in tagged(read(path), "parameters")[0].source]
+EVERY = [*presets.PRESETS, *(f"pretrained:{name}" for name in pretrained.names())]
+REFUSED = {"feature_maps": [preset for preset in EVERY if preset.endswith("-dnn")]}  # a DNN has no feature maps
+# a sample for everyday: networks without a dense layer, without convolutions, and with two convs a block
+SAMPLE = [
+    ("filters", "fast"),
+    ("poor_model", "pretrained:tiny"),
+    ("dnn", "tiny"),
+    ("saliency", "E-dnn"),
+    ("curves", "C"),
+]
+ALL = [(path.stem, preset) for path in ASKING for preset in EVERY]
+
+
+@pytest.mark.parametrize(
+    ("notebook", "preset"),
+    [pytest.param(*pair, marks=() if pair in SAMPLE else pytest.mark.long) for pair in ALL],
+    ids=":".join,
+)
+def test_takes_every_preset(notebook, preset, kernels):
+    path = KIT / "notebooks" / f"{notebook}.ipynb"
+    if preset in REFUSED.get(notebook, []):
+        with pytest.raises(papermill.PapermillExecutionError, match="has no convolutions.*choose the preset of a CNN"):
+            run(path, kernels, preset=preset)
+    else:
+        run(path, kernels, preset=preset)

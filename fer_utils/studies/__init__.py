@@ -1,10 +1,9 @@
-"""One study per module: what single questions of the report compute beyond `metrics`.
+"""What single questions of the homework compute beyond `metrics`; one study a module.
 
-compare       arms of an experiment, each with several seeds
-ensembles     the choice of members, their disagreement and their gain
-mistakes      second choices, margins, mutual confusions, agreement with people's votes
-duplicates    copies and leaks in the dataset
-ferplus       people's votes (FERPlus)
-selftrain     self-training with few labels
-derivations   the mathematics of the layers, with checks
+compare      the arms of an experiment, each with several trainings, against the first arm
+ensembles    several networks that answer together
+mistakes     what a network confuses, and how sure it is of it
+duplicates   copies and leaks in the data
+derivations  the mathematics of the layers: the formulas, and independent checks of them
+selftrain    self-training with few labels
 """
