@@ -4,7 +4,6 @@ project      where things lie; editions and author read and checked
 parameters   a notebook's parameters: defaults, `P="name=value …"`, types
 keys         the content key of a question: same key, same outputs
 execute      runs questions with papermill and keeps a receipt of each
-warm         kernels as forks of a process that has imported TensorFlow
 weave        today's text around the stored outputs -> Typst chapters, in one language
 provenance   what a report says of its own origin
 copies       notebooks in one language

@@ -50,12 +50,12 @@ def answered(project, edition, profile=None, **how):
     chosen = project.edition(edition)
     data = project.data_fingerprint()
     chapters, ran = {}, []
-    with execute.Kernels(project, how.get("jobs", 1)) as kernels:
-        for late in (False, True):  # a notebook that lists all trainings comes after those that train
-            for question in chosen.questions:
-                if keys.reads_runs(project.read_notebook(question.notebook)) == late:
-                    chapters[question.id] = chapter(project, question, data, profile, new_page=chosen.new_page)
-            ran += run([made.task for made in chapters.values() if made.task not in ran], project, kernels, **how)
+    kernels = execute.Kernels(project, how.get("jobs", 1))
+    for late in (False, True):  # a notebook that lists all trainings comes after those that train
+        for question in chosen.questions:
+            if keys.reads_runs(project.read_notebook(question.notebook)) == late:
+                chapters[question.id] = chapter(project, question, data, profile, new_page=chosen.new_page)
+        ran += run([made.task for made in chapters.values() if made.task not in ran], project, kernels, **how)
     return chosen, [chapters[question.id] for question in chosen.questions]
 
 
@@ -77,8 +77,7 @@ def question(project, notebook, given="", edition="complete", profile=None, **ho
     alone = Question("q1", notebook, parameters=asked.parameters, wording=asked.wording)
     values = parameters.from_text(given, parameters.defaults(project.read_notebook(notebook)))
     only = chapter(project, alone, project.data_fingerprint(), profile, values, new_page=False)
-    with execute.Kernels(project) as kernels:
-        run([only.task], project, kernels, **how)
+    run([only.task], project, execute.Kernels(project), **how)
     return make(project, f"question-{notebook}", [only], chosen, cover=False, **how)
 
 

@@ -1,6 +1,5 @@
 """Runs questions, each in a kernel process of its own, and keeps what came out together with a receipt."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -14,10 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .project import Project
-from .warm import Warm
 
 CITED = "cited.jsonl"  # where a notebook's process notes the trainings that it uses
-WORTH_WARMING = 3  # notebooks: fewer import TensorFlow sooner by themselves
 
 
 @dataclass(frozen=True)
@@ -104,8 +101,6 @@ def run(tasks, project: Project, kernels, jobs=1, timeout=None, echo=tell):
     quicken_imports()
     import papermill  # noqa: F401  (imported here, once, and not by several threads at the same time)
 
-    if len(waiting) >= WORTH_WARMING:
-        kernels.warm_up()
     with ThreadPoolExecutor(jobs) as pool:
         running = {}
         try:
@@ -227,23 +222,9 @@ class Kernels:
         self.processes = set()
         path = os.pathsep.join(filter(None, [str(project.root), os.environ.get("PYTHONPATH")]))
         self.environment = {**os.environ, "PYTHONPATH": path, "SOURCE_DATE_EPOCH": "0"}
+        self.environment.pop("JOBS", None)  # questions that run at once; in a kernel it would multiply
         if jobs > 1:
             self.environment.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, os.cpu_count() // jobs)))
-            self.environment.pop("JOBS", None)  # else each of them would train several networks at once
-        self.closing = contextlib.ExitStack()
-        self.warm = None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.closing.close()
-
-    def warm_up(self):
-        """From now on kernels are forks of one process that has imported TensorFlow, where the system allows it."""
-        if sys.platform == "linux" and not self.warm:
-            folder = self.closing.enter_context(tempfile.TemporaryDirectory(prefix="fer-"))
-            self.warm = self.closing.enter_context(Warm(f"{folder}/socket", self.environment))
 
     def manager_class(self, scratch):
         """A kernel manager for one notebook; its kernel talks through sockets in the folder `scratch` (TCP ports are
@@ -254,10 +235,6 @@ class Kernels:
         environment = {**self.environment, "FER_CITED": f"{scratch}/{CITED}"}
 
         class Manager(AsyncKernelManager):
-            def format_kernel_cmd(self, extra_arguments=None):
-                usual = super().format_kernel_cmd(extra_arguments)
-                return kernels.warm.command(self.connection_file) if kernels.warm else usual
-
             async def start_kernel(self, **kwargs):
                 self.transport, self.ip = "ipc", f"{scratch}/kernel"
                 with open(f"{scratch}/kernel.log", "w") as log:

@@ -1,5 +1,6 @@
 """The report from tiny notebooks: real kernels, real pandoc, real Typst, and the PDF read back."""
 
+import contextlib
 import io
 import json
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from fer_report import __main__ as command
-from fer_report import build, keys, parameters
+from fer_report import build, execute, keys, parameters
 from fer_report.project import Project, UserError
 from fer_report.typst import fonts, markdown, outputs
 from fer_report.typst.compile import KIT, typeset
@@ -393,7 +394,7 @@ CHINESE = [
 ]
 
 
-@pytest.mark.parametrize("code, matters", [("found = duplicates.votes(dataset)", True), ("found = dataset.labels", False)])
+@pytest.mark.parametrize(("code", "matters"), [("found = audit.votes(dataset)", True), ("dataset.labels", False)])
 def test_new_votes_run_those_again_who_ask_for_votes(tmp_path, code, matters):
     notebook = {"cells": [{"cell_type": "code", "source": code}]}
     before, after = (keys.ingredients(notebook, {}, tmp_path, "data", votes) for votes in ("", "votes.csv 7 1"))
@@ -591,6 +592,86 @@ def test_an_interrupted_build_leaves_nothing_half_written(tmp_path, number):
     assert not list(tmp_path.glob("build/**/*.*"))
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
+
+
+# waiting, at work -> which is next
+NEXT = [
+    (["a A", "b A", "c B"], [], "a"),
+    (["b A", "c B"], ["a A"], "c"),
+    (["b A", "m"], ["a A"], "m"),
+    (["b A", "d A"], ["a A"], "b"),
+    (["m", "b A"], ["n"], "m"),
+]
+
+
+@pytest.mark.parametrize(("waiting", "running", "expected"), NEXT)
+def test_two_that_may_want_the_same_training_do_not_run_side_by_side(waiting, running, expected):
+    def task(words):
+        name, *preset = words.split()
+        return execute.Task(name, {}, name, {"parameters": {"preset": preset[0]} if preset else {}})
+
+    assert execute._next([*map(task, waiting)], [*map(task, running)]).notebook == expected
+
+
+TOLD = """
+%% code
+import json, os
+names = ("JOBS", "TF_NUM_INTRAOP_THREADS", "SOURCE_DATE_EPOCH")
+told = {**{name: os.environ.get(name) for name in names}, "place": os.getcwd()}
+json.dump(told, open("../NAME.json", "w"))
+"""
+
+
+def test_kernels_share_the_cores_and_do_not_see_jobs(tmp_path, monkeypatch):
+    monkeypatch.setenv("JOBS", "7")
+    project = make_project(tmp_path)
+    for name in ("faces", "other"):
+        write_notebook(project.notebooks / f"{name}.ipynb", TOLD.replace("NAME", name))
+    (tmp_path / "report/editions/complete.yaml").write_text("questions: [{notebook: faces}, {notebook: other}]")
+    assert build.report(project, langs=["en"], jobs=2, echo=str)
+    threads = str(max(1, os.cpu_count() // 2))
+    expected = {"JOBS": None, "TF_NUM_INTRAOP_THREADS": threads, "SOURCE_DATE_EPOCH": "0"}
+    expected["place"] = str(project.notebooks)
+    assert [json.loads((tmp_path / f"{name}.json").read_text()) for name in ("faces", "other")] == [expected] * 2
+
+
+ASLEEP = """
+%% code
+import os, subprocess, time
+child = subprocess.Popen(["sleep", "600"])
+open("../NAME.tmp", "w").write(f"{os.getpid()} {child.pid}")
+os.rename("../NAME.tmp", "../NAME.pids")
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_report_that_is_stopped_takes_its_kernels_with_it(tmp_path, number):
+    project, names = make_project(tmp_path), ("one", "two", "three")
+    for name in names:
+        write_notebook(project.notebooks / f"{name}.ipynb", ASLEEP.replace("NAME", name))
+    questions = ", ".join(f"{{notebook: {name}}}" for name in names)
+    (tmp_path / "report/editions/complete.yaml").write_text(f"questions: [{questions}]")
+    command = [sys.executable, "-m", "fer_report", "report", "--jobs", "3", "--root", tmp_path]
+    report = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    notes = [tmp_path / f"{name}.pids" for name in names]
+    while not all(note.is_file() for note in notes):
+        assert report.poll() is None
+        time.sleep(0.05)
+    report.send_signal(number)
+    report.wait(30)
+    pids = [tuple(map(int, note.read_text().split())) for note in notes]
+    alive = {pid for kernel, child in pids for pid in (kernel, child)}
+    if number == signal.SIGKILL:  # nobody can stop what a kernel started; the kernel sees that its parent is gone
+        alive -= {child for _, child in pids}
+    end = time.monotonic() + 10
+    while alive and time.monotonic() < end:
+        alive = {pid for pid in alive if os.path.exists(f"/proc/{pid}")}
+        time.sleep(0.1)
+    for _, child in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    assert not alive
 
 
 # ---- plain notebooks -------------------------------------------------------------------------------------------------
