@@ -1,7 +1,7 @@
 """Notebooks -> executed notebooks -> Typst -> PDF, and only what has changed is done again.
 
 project      where things lie; editions and author read and checked
-parameters   a notebook's parameters: defaults, `P="name=value …"`, types
+parameters   a notebook's parameters: its defaults, and the values that a question is run with
 keys         the content key of a question: same key, same outputs
 execute      runs questions with papermill and keeps a receipt of each
 weave        today's text around the stored outputs -> Typst chapters, in one language

@@ -6,6 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
+from fer_utils.settings import SettingsError
+
 from . import build
 from .execute import quicken_imports, tell
 from .project import LANGUAGES, Project, UserError
@@ -74,7 +76,7 @@ def main(arguments=None):
         os.environ["FER_DATA"] = str(Path(source).resolve())
     try:
         return 0 if obey(command, project, options) else 1
-    except UserError as error:
+    except (UserError, SettingsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -75,21 +75,16 @@ def question(project, notebook, given="", edition="complete", profile=None, **ho
     chosen = project.edition(edition)
     asked = next((q for q in chosen.questions if q.notebook == notebook), Question("q1", notebook))
     alone = Question("q1", notebook, parameters=asked.parameters, wording=asked.wording)
-    values = parameters.from_text(given, parameters.defaults(project.read_notebook(notebook)))
-    only = chapter(project, alone, project.data_fingerprint(), profile, values, new_page=False)
+    only = chapter(project, alone, project.data_fingerprint(), profile, given, new_page=False)
     run([only.task], project, execute.Kernels(project), **how)
     return make(project, f"question-{notebook}", [only], chosen, cover=False, **how)
 
 
-def chapter(project, question, data, profile=None, given=(), new_page=True):
-    """A question with the task that answers it: its parameters checked, its key made.
-
-    Of the values for a parameter, `given` wins over the edition's, and the edition's over `profile`.
-    """
+def chapter(project, question, data, profile=None, given="", new_page=True):
+    """A question with the task that answers it: its parameters checked, its key made."""
     notebook = project.read_notebook(question.notebook)
     defaults = parameters.defaults(notebook)
-    profiled = {"profile": profile} if profile is not None and "profile" in defaults else {}
-    values = parameters.checked({**profiled, **question.parameters, **dict(given)}, defaults, question.notebook)
+    values = parameters.chosen(question, defaults, profile, given)
     ingredients = keys.ingredients(notebook, {**defaults, **values}, project.root, data, project.votes())
     changed = {name: value for name, value in values.items() if value != defaults[name]}
     return Chapter(question, Task(question.notebook, changed, sha(canonical(ingredients)), ingredients), new_page)

@@ -12,6 +12,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from fer_utils import settings as words
+
 from . import build, keys, parameters, trial
 from .execute import tell
 from .project import LANGUAGES, UserError
@@ -77,7 +79,7 @@ def settings_of(project, edition, profile=None, given=""):
 
     What is not given is the preset of the edition's first question that trains, the profile asked for, and seed 0.
     """
-    chosen, given = project.edition(edition), parameters.from_text(given, {})
+    chosen, given = project.edition(edition), words.parse(given)
     preset = given["preset"] if "preset" in given else main_preset(project, chosen)
     settings = {"preset": preset, "profile": profile or "quick", "seed": 0} | given
     return [f"{name}={value}" for name, value in settings.items()]

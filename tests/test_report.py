@@ -17,12 +17,14 @@ import nbformat
 import pytest
 from fer_report import __main__ as command
 from fer_report import build, execute, keys, parameters
-from fer_report.project import Project, UserError
+from fer_report.project import Project
 from fer_report.typst import fonts, markdown, outputs
 from fer_report.typst.compile import KIT, typeset
 from fer_report.typst.exporter import TypstExporter, TypstPDFExporter
 from fer_report.typst.literal import literal
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from fer_utils import settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20" width="40"><rect width="9" height="9"/></svg>'
@@ -286,39 +288,45 @@ def test_a_stream_is_what_a_terminal_would_show(stream, shown):
     assert outputs.terminal(stream) == shown
 
 
-DEFAULTS = {"passes": 2, "lr": 0.5, "preset": "A", "layers": [8, 4], "flip": True, "limit": None}
+DEFAULTS = {"epochs": 2, "lr": 0.5, "preset": "A", "layers": [8, 4], "flip": True, "limit": None}
 
 
 @pytest.mark.parametrize(
     ("text", "values"),
     [
         ("", {}),
-        ("preset=E passes=3", {"preset": "E", "passes": 3}),
+        ("preset=E epochs=3", {"preset": "E", "epochs": 3}),
         ("lr=1 layers=[1, 2] flip=false", {"lr": 1.0, "layers": [1, 2], "flip": False}),
         ("lr=1e-3  preset=007", {"lr": 0.001, "preset": "007"}),
         ("preset='two words' limit=9", {"preset": "two words", "limit": 9}),
         ("preset=a=b", {"preset": "a=b"}),
     ],
 )
-def test_parameters_from_text(text, values):
-    assert parameters.checked(parameters.from_text(text, DEFAULTS), DEFAULTS, "x") == values
+def test_settings_are_read_from_text_and_from_words(text, values):
+    for words in (text, text.split(" "), [text]):
+        assert settings.check(settings.parse(words, DEFAULTS), DEFAULTS, "notebook x") == values
+
+
+def test_without_defaults_a_literal_has_its_own_type():
+    assert settings.parse("a=007 b=7 c={'x': [1]} d=true") == {"a": "007", "b": 7, "c": {"x": [1]}, "d": True}
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epochs=3", "no parameter epochs; it has passes=2"),
-        ("passes=many", "passes of notebook x is of type int"),
-        ("passes=2.5", "is of type float"),
+        ("passes=3", "notebook x has no parameter passes; it has epochs=2"),
+        ("epochs=many", "epochs of notebook x is of type int"),
+        ("epochs=2.5", "is of type float"),
         ("flip=1", "flip of notebook x is of type bool"),
         ("lr=True", "lr of notebook x is of type float"),
         ("layers=5", "layers of notebook x is of type list"),
         ("preset", "name=value"),
     ],
 )
-def test_wrong_parameters_are_errors(text, message):
-    with pytest.raises(UserError, match=message):
-        parameters.checked(parameters.from_text(text, DEFAULTS), DEFAULTS, "x")
+def test_wrong_settings_are_errors_of_one_line(text, message):
+    with pytest.raises(settings.SettingsError, match=message) as caught:
+        settings.check(settings.parse(text, DEFAULTS), DEFAULTS, "notebook x")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_key_follows_imports_and_ignores_comments(tmp_path):
@@ -771,7 +779,7 @@ def test_an_edition_fits_its_notebooks(name):
         assert len(set(names)) == len(names) and numbers == list(range(1, 1 + len(numbers)))
     for question in edition.questions:
         known = parameters.defaults(project.read_notebook(question.notebook))
-        parameters.checked(question.parameters, known, question.notebook)
+        parameters.chosen(question, known)
         assert set(question.wording) == {"en", "zh-TW"} and all(question.wording.values())
     if edition.picture:
         assert edition.picture["figure"] in project.notebook(edition.picture["notebook"]).read_text("utf-8")
