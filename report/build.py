@@ -53,7 +53,7 @@ def answered(project, edition, profile=None, **how):
     kernels = execute.Kernels(project, how.get("jobs", 1))
     for late in (False, True):  # a notebook that lists all trainings comes after those that train
         for question in chosen.questions:
-            if keys.reads_runs(project.read_notebook(question.notebook)) == late:
+            if keys.lists_runs(project.read_notebook(question.notebook)) == late:
                 chapters[question.id] = chapter(project, question, data, profile, new_page=chosen.new_page)
         ran += run([made.task for made in chapters.values() if made.task not in ran], project, kernels, **how)
     return chosen, [chapters[question.id] for question in chosen.questions]

@@ -14,10 +14,13 @@ PACKAGES = (
     *("numpy", "scipy", "pandas", "scikit-learn", "statsmodels", "matplotlib", "seaborn", "sympy", "pillow"),
     *("keras", "tensorflow", "tensorflow-cpu"),
 )
+LIST_RUNS = "fer_utils.runs.list_finished"  # a notebook that uses it depends on all finished runs
+VOTES = "fer_utils.studies.ferplus.votes"  # … and on the FERPlus file
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)  # nodes that have docstrings
 
 
 def sha(*values):
-    """Short hash of strings and bytes: 16 hex digits."""
+    """Return a short hash of strings and bytes: 16 hex digits."""
     digest = hashlib.sha256()
     for value in values:
         value = value.encode() if isinstance(value, str) else value
@@ -25,54 +28,55 @@ def sha(*values):
     return digest.hexdigest()[:16]
 
 
+def canonical(value):
+    """Return JSON that is the same for equal values; a value that JSON does not know goes in as its repr."""
+    return json.dumps(value, sort_keys=True, default=repr, ensure_ascii=False)
+
+
 def ingredients(notebook, parameters, root, data, votes=""):
-    """What the outputs of a question depend on.
+    """Return what the outputs of a question depend on.
 
     Args:
         notebook: dict as `Project.read_notebook` returns it.
         parameters: dict of all parameters with the values used.
         root: Path of the project; modules are looked for there and in its folder of notebooks.
         data: fingerprint of the data.
-        votes: state of the people's votes that lie with the data.
+        votes: state of the FERPlus file that lies with the data.
 
     Returns:
         JSON-like dict; `sha(canonical(it))` is the question's key.
     """
-    code = [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    code = sources(notebook)
     return {
         "code": sha(*map(meaning, code)),
         "parameters": parameters,
         "modules": {name: sha(text) for name, text in sorted(reached_modules(code, root).items())},
         "data": data,
         "versions": versions(),
-        **({"runs": [folder.name for folder in finished_runs(root)]} if reads_runs(notebook) else {}),
-        **({"votes": votes} if _calls(notebook, "audit.votes(") else {}),
+        **({"runs": [folder.name for folder in finished_runs(root)]} if lists_runs(notebook) else {}),
+        **({"votes": votes} if uses(code, VOTES) else {}),
     }
 
 
-def reads_runs(notebook):
-    """Does it look at whatever trainings there are, rather than at ones that it asks for?"""
-    return _calls(notebook, "runs.finished(")
+def sources(notebook):
+    """Return the code of a notebook: list of str, one for each cell."""
+    return [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
 
 
-def _calls(notebook, name):
-    return any(name in cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code")
+def lists_runs(notebook):
+    """Return whether a notebook shows whatever runs are in the store, rather than those that it asks for."""
+    return uses(sources(notebook), LIST_RUNS)
 
 
 def finished_runs(root):
-    """Folders of the finished trainings in the run store; each name holds the hash of all the run's settings."""
+    """Return the folders of the finished runs in the store; each name holds the hash of all settings of its run."""
     store = Path(os.environ.get("FER_RUNS") or root / "runs")
     return [record.parent for record in sorted(store.glob("*/run.json"))]
 
 
-def canonical(value):
-    """JSON text that is the same for equal values; a value that JSON does not know goes in as its repr."""
-    return json.dumps(value, sort_keys=True, default=repr, ensure_ascii=False)
-
-
 @cache
 def versions():
-    """Versions of Python and of the packages in PACKAGES that are installed."""
+    """Return the versions of Python and of the packages in PACKAGES that are installed."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -82,50 +86,103 @@ def versions():
     return found
 
 
+# -- code, as a syntax tree --------------------------------------------------------------------------------------------
+
+
 @cache
-def meaning(source):
-    """Source code without comments and layout, which change no output; IPython's own syntax is kept as it is."""
+def meaning(source, documented=DOCUMENTED[1:]):
+    """Return code without comments, docstrings and layout, which change no output; IPython's lines are kept.
+
+    A cell that begins with a string shows it; a module does not: `documented` are the nodes whose docstrings go.
+    """
     try:
-        return ast.dump(ast.parse(source))
+        tree = ast.parse(source)
     except SyntaxError:
         return source
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
 
 
-def reached_modules(sources, root):
-    """The project's own modules that some code imports, and all that these import. Nothing is run.
+@cache
+def tree_of(source):
+    """Return the syntax tree of code, without the lines that are not Python: `%time f()`, `!ls`, `x = %pwd`."""
+    lines = source.splitlines()
+    for _ in range(len(lines)):
+        try:
+            return ast.parse("\n".join(lines))
+        except SyntaxError as error:
+            at = min(error.lineno or 1, len(lines)) - 1
+            lines[at] = lines[at][: len(lines[at]) - len(lines[at].lstrip())] + "pass"
+    return ast.Module([], [])
+
+
+def uses(code, function):
+    """Return whether code refers to a function, by whatever name it imported it.
 
     Args:
-        sources: list of str, Python code.
+        code: list of str, the cells of a notebook.
+        function: its full dotted name.
+    """
+    trees = [tree_of(source) for source in code]
+    names = {name: full for tree in trees for name, full in _bindings(tree, function)}
+    return any(_full_name(node, names) == function for tree in trees for node in ast.walk(tree))
+
+
+def _bindings(tree, function):
+    """Yield each name that imports bind, with the full name that it stands for."""
+    module, _, last = function.rpartition(".")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield (alias.asname, alias.name) if alias.asname else (alias.name.split(".")[0],) * 2
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                yield alias.asname or alias.name, f"{node.module}.{alias.name}"
+                if alias.name == "*" and node.module == module:
+                    yield last, function
+
+
+def _full_name(node, names):
+    """Return the full dotted name of `a.b.c` or `a`; None for anything else."""
+    if isinstance(node, ast.Name):
+        return names.get(node.id)
+    if isinstance(node, ast.Attribute) and (base := _full_name(node.value, names)):
+        return f"{base}.{node.attr}"
+    return None
+
+
+# -- the modules that code reaches -------------------------------------------------------------------------------------
+
+
+def reached_modules(code, root):
+    """Return the project's own modules that code imports, with all that these import. Nothing is run.
+
+    Args:
+        code: list of str.
         root: Path of the project.
 
     Returns:
         Dict from path relative to `root` to the meaning of the module.
     """
-    found, todo, known = {}, [(source, "") for source in sources], set()
+    found, todo = {}, [(source, "") for source in code]
     while todo:
-        source, package = todo.pop()
-        names = [name for name in _imported(source, package) if name not in known]
-        known.update(names)
-        for name in names:
-            for path in _files_of(name, (root / "notebooks", root)):
+        for name in _imported(*todo.pop()):
+            for path in _files_of(name, root):
                 relative = path.relative_to(root)
                 if str(relative) not in found:
                     text = path.read_text("utf-8")
-                    found[str(relative)] = meaning(text)
+                    found[str(relative)] = meaning(text, DOCUMENTED)
                     todo.append((text, ".".join(relative.parts[:-1])))
     return found
 
 
 @cache
 def _imported(source, package):
-    """The full names that some code imports; `from a import b` may mean the module a.b."""
-    lines = (line for line in source.splitlines() if not line.lstrip().startswith(("%", "!")))
-    try:
-        tree = ast.parse("\n".join(lines))
-    except SyntaxError:
-        return ()
+    """Return the full names that code imports; `from a import b` may mean the module a.b."""
     names = []
-    for node in ast.walk(tree):
+    for node in ast.walk(tree_of(source)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -135,10 +192,20 @@ def _imported(source, package):
     return tuple(dict.fromkeys(names))
 
 
-def _files_of(name, folders):
-    """Yields the files that importing a dotted name runs: its packages and the module itself."""
-    parts = name.split(".")
-    for folder in folders:
-        for depth in range(1, len(parts) + 1):
-            path = folder.joinpath(*parts[:depth])
-            yield from (p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file())
+def _files_of(name, root):
+    """Return the files that importing a dotted name runs: those of its packages, then its own.
+
+    As in a kernel, the folder of notebooks comes before the root, and a package before a module of its name.
+    """
+    for folder in (root / "notebooks", root):
+        files, path = [], folder
+        for part in name.split("."):
+            path = path / part
+            file = next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
+            if file:
+                files.append(file)
+            elif not path.is_dir():  # a folder may be a package without __init__.py
+                break
+        if files:
+            return files
+    return []

@@ -111,7 +111,10 @@ time.sleep(60)
 LISTING = """
 %% code
 import shown
-shown.ran('listing')  # stands for runs.finished()
+from fer_utils import runs
+shown.ran('listing')
+def listed():
+    return runs.list_finished()
 """
 EDITION = """
 title: {en: Tiny report, zh-TW: 小報告}
@@ -329,25 +332,95 @@ def test_wrong_settings_are_errors_of_one_line(text, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_key_follows_imports_and_ignores_comments(tmp_path):
-    files = {
-        "pack/__init__.py": "",
-        "pack/one.py": "from . import two\nfrom .three import x",
-        "pack/two.py": "def late():\n    import pack.four",
-        "pack/three.py": "x = 1",
-        "pack/four.py": "",
-        "pack/unused.py": "",
-    }
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    notebook = {"cells": [{"cell_type": "code", "source": "%matplotlib inline\nfrom pack import one", "metadata": {}}]}
+def notebook_of(*cells):
+    return {"cells": [{"cell_type": "code", "source": source, "metadata": {}} for source in cells]}
+
+
+PACK = {
+    "pack/__init__.py": '"""Only a docstring."""',
+    "pack/one.py": "from . import two\nfrom .three import x",
+    "pack/two.py": "def late():\n    import pack.four",
+    "pack/three.py": 'def x():\n    """Say x."""\n    return 1',
+    "pack/four.py": "",
+    "pack/sub/__init__.py": "",
+    "pack/sub/deep.py": "from ..four import nothing",
+    "pack/unused.py": "",
+    "notebooks/beside.py": "import pack",
+    "beside.py": "import pack.unused",
+}
+
+# what a cell imports -> the modules of its key, without `pack/__init__`
+REACHED = [
+    ("import pack", []),
+    ("from pack import one", ["four", "one", "three", "two"]),
+    ("from pack.three import x", ["three"]),  # a function: no other module of its package
+    ("import pack.sub.deep", ["four", "sub/__init__", "sub/deep"]),
+    ("from pack.sub import deep as d", ["four", "sub/__init__", "sub/deep"]),
+    ("%matplotlib inline\nfiles = !ls\nfrom pack import four", ["four"]),
+    ("if True:\n    %time f()\n    import pack.four", ["four"]),
+    ("%%bash\nimport pack.four\nls -la", ["four"]),  # better once too often
+    ("import beside", ["../notebooks/beside"]),
+    ("# import pack.one\nimport pack\ntext = 'import pack.four'", []),
+]
+
+
+def write_pack(root):
+    for name, text in PACK.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+@pytest.mark.parametrize(("cell", "modules"), REACHED, ids=[cell for cell, _ in REACHED])
+def test_a_key_holds_the_modules_that_a_cell_reaches(cell, modules, tmp_path):
+    write_pack(tmp_path)
+    reached = keys.ingredients(notebook_of("1 +", cell), {}, tmp_path, "")["modules"]
+    expected = [os.path.normpath(f"pack/{name}.py") for name in ["__init__", *modules]]
+    assert sorted(reached) == sorted(expected)
+
+
+def test_a_key_ignores_comments_and_docstrings(tmp_path):
+    write_pack(tmp_path)
+    notebook = notebook_of("from pack import one")
     reached = keys.ingredients(notebook, {}, tmp_path, "")["modules"]
-    assert [*reached] == [f"pack/{name}.py" for name in ("__init__", "four", "one", "three", "two")]
-    (tmp_path / "pack/three.py").write_text("# a comment\nx  =  1\n")
+    (tmp_path / "pack/three.py").write_text("# a comment\ndef x():\n  return  1\n")
+    (tmp_path / "pack/__init__.py").write_text('"""Another docstring."""')
     assert keys.ingredients(notebook, {}, tmp_path, "")["modules"] == reached
     (tmp_path / "pack/three.py").write_text("x = 2")
     assert keys.ingredients(notebook, {}, tmp_path, "")["modules"] != reached
+    shown = [keys.ingredients(notebook_of(cell), {}, tmp_path, "")["code"] for cell in ("'a string'", "'another'")]
+    assert shown[0] != shown[1]
+
+
+# cells -> whether they list all runs, whether they read the votes
+USED = [
+    (["from fer_utils import runs", "for run in runs.list_finished(): pass"], True, False),
+    (["from fer_utils.runs import list_finished", "list_finished()"], True, False),
+    (["from fer_utils.runs import list_finished as every", "found = sorted(every(), key=len)"], True, False),
+    (["import fer_utils.runs as r\nx = !ls\nfirst = r.list_finished()[0]"], True, False),
+    (["import fer_utils.runs", "fer_utils.runs.list_finished()"], True, False),
+    (["from fer_utils.runs import *", "list_finished()"], True, False),
+    (["from fer_utils import runs", "# runs.list_finished()", "'runs.list_finished()'"], False, False),
+    (["from fer_utils import runs", "runs.fit_all([])", "self.list_finished()"], False, False),
+    (["from fer_utils.runs import list_finished"], False, False),
+    (["from fer_utils.studies import ferplus", "%matplotlib inline\nvotes = ferplus.votes(dataset)"], False, True),
+    (["from fer_utils.studies.ferplus import votes", "votes(dataset)"], False, True),
+    (["import fer_utils.studies.ferplus as people", "people.votes(dataset)"], False, True),
+    (["from fer_utils.studies import duplicates", "votes = duplicates.votes", "votes[0]"], False, False),
+    (["from fer_utils.studies import ferplus", "text = 'ferplus.votes('  # ferplus.votes(dataset)"], False, False),
+]
+
+
+@pytest.mark.parametrize(("cells", "runs_matter", "votes_matter"), USED, ids=["\n".join(cells) for cells, *_ in USED])
+def test_new_runs_and_new_votes_matter_to_notebooks_that_use_them(
+    cells, runs_matter, votes_matter, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("FER_RUNS", str(tmp_path))
+    notebook = notebook_of(*cells)
+    before = keys.ingredients(notebook, {}, tmp_path, "data")
+    assert (keys.ingredients(notebook, {}, tmp_path, "data", "votes.csv 7 1") != before) == votes_matter
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new/run.json").write_text("{}")
+    assert (keys.ingredients(notebook, {}, tmp_path, "data") != before) == runs_matter
 
 
 MISTAKES = [
@@ -400,13 +473,6 @@ CHINESE = [
     ),
     *("表1全部。", "類別", "共3輪。", "結束之前。", "程式碼"),
 ]
-
-
-@pytest.mark.parametrize(("code", "matters"), [("found = audit.votes(dataset)", True), ("dataset.labels", False)])
-def test_new_votes_run_those_again_who_ask_for_votes(tmp_path, code, matters):
-    notebook = {"cells": [{"cell_type": "code", "source": code}]}
-    before, after = (keys.ingredients(notebook, {}, tmp_path, "data", votes) for votes in ("", "votes.csv 7 1"))
-    assert (before != after) == matters
 
 
 def test_the_pdf_holds_both_languages_numbers_and_references(built):
