@@ -15,7 +15,7 @@ PACKAGES = (
     *("keras", "tensorflow", "tensorflow-cpu"),
 )
 LIST_RUNS = "fer_utils.runs.list_finished"  # a notebook that uses it depends on all finished runs
-VOTES = "fer_utils.studies.ferplus.votes"  # … and on the FERPlus file
+VOTES = "fer_utils.ferplus.votes"  # … and on the FERPlus file
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)  # nodes that have docstrings
 
 
