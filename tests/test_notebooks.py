@@ -116,7 +116,7 @@ ALL = [(path.stem, preset) for path in ASKING for preset in EVERY]
 @pytest.mark.parametrize(
     ("notebook", "preset"),
     [pytest.param(*pair, marks=() if pair in SAMPLE else pytest.mark.long) for pair in ALL],
-    ids=":".join,
+    ids=str,
 )
 def test_takes_every_preset(notebook, preset, kernels):
     path = KIT / "notebooks" / f"{notebook}.ipynb"
