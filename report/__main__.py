@@ -29,7 +29,7 @@ def parser():
     commands.add_parser("site", parents=[shared], help="the same as pages for a browser: build/site/index.html")
     one = commands.add_parser("question", parents=[shared], help="one question: build/question-NOTEBOOK-LANG.pdf")
     one.add_argument("notebook", help="its name, such as cnn")
-    one.add_argument("--set", default="", metavar='"NAME=VALUE …"', help='parameters, such as "preset=E passes=3"')
+    one.add_argument("--set", default="", metavar='"NAME=VALUE …"', help='parameters, such as "preset=E epochs=3"')
     commands.add_parser("notebooks", parents=[common], help="copies in one language: build/notebooks/LANG")
     hand = commands.add_parser("handin", parents=[shared], help="report, weights, scripts: build/handin-EDITION.zip")
     tried = commands.add_parser("check", parents=[common], help="tries a hand-in as its reader will use it")

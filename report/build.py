@@ -67,7 +67,7 @@ def run(tasks, project, kernels, jobs=1, timeout=None, echo=tell, **_):
 
 
 def question(project, notebook, given="", edition="complete", profile=None, **how):
-    """Makes build/question-<notebook>-<lang>.pdf: one question by itself, with parameters like "preset=E passes=3".
+    """Makes build/question-<notebook>-<lang>.pdf: one question by itself, with parameters like "preset=E epochs=3".
 
     Title, wording and parameters that are not given are those of the edition, if it asks this question. The rest is
     as for `report`.

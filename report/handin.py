@@ -165,7 +165,7 @@ def about(weights):
     if split:
         score = "Accuracy on {split}: {value:.3f} (95 % interval {low:.3f} to {high:.3f}, n = {n:,})."
         score = score.format(split=split, **scores[split])
-    trained = f"{run['passes']} passes over {data['training_pictures']:,} pictures of {data['name']}."
+    trained = f"{run['epochs']} epochs over {data['training_images']:,} images of {data['name']}."
     return {"SIZE": megabytes(weights / "model.keras"), "TRAINED": trained, "SCORE": score}
 
 

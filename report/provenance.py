@@ -20,7 +20,7 @@ def systems(records, at_most=8):
     """The trainings whose settings are those of a preset, not arms of an experiment: what the cover sums up.
 
     Returns:
-        List of dicts: system, parameters, passes, accuracy [value, low, high], split, n.
+        List of dicts: system, parameters, epochs, accuracy [value, low, high], split, n.
     """
     return [_system(record) for record in records if not record["changed"] and record["scores"]][:at_most]
 
@@ -31,7 +31,7 @@ def _system(record):
     return {
         "system": f"{preset.removesuffix('-dnn')} · {model.partition('_')[0].upper()}",
         "parameters": f"{record['parameters']:,}",
-        "passes": str(record["passes"]),
+        "epochs": str(record["epochs"]),
         "accuracy": [round(score[part], 4) for part in ("value", "low", "high")],
         "split": split,
         "n": f"{score['n']:,}",
@@ -42,7 +42,7 @@ def origin(records, receipts):
     """Everything on the page of settings and provenance.
 
     Returns:
-        Dict of lists of rows (strings): `trainings` (name, changed settings, pictures, parameters, passes, seconds,
+        Dict of lists of rows (strings): `trainings` (name, changed settings, images, parameters, epochs, seconds,
         accuracy on validation), `notebooks` (name, parameters, key, seconds), `machine` (words and values).
     """
     return {
@@ -58,9 +58,9 @@ def _training(record):
     return [
         f"{settings['preset']} · {settings['profile']} · {settings['seed']}",
         changed,
-        f"{record['data']['training_pictures']:,}",
+        f"{record['data']['training_images']:,}",
         f"{record['parameters']:,}",
-        str(record["passes"]),
+        str(record["epochs"]),
         f"{record['seconds']:,.0f}",
         f"{record['scores']['val']['value']:.3f}" if "val" in record["scores"] else "–",
     ]

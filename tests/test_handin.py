@@ -15,7 +15,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 KIT = Path(__file__).resolve().parents[1]
 SETTINGS = (  # quick to train, and enough to answer in more than one way
-    "preset=A-dnn model=dnn model_settings={'widths': [64]} normalisation=picture augmentation={} batch=15 passes=2 "
+    "preset=A-dnn model=dnn model_settings={'widths': [64]} normalisation=image augmentation={} batch=15 epochs=2 "
     "learning_rate=0.003"
 )
 EDITION = "title: {en: Tiny homework, zh-TW: 小作業}\nquestions: [{notebook: cnn}]\n"
@@ -112,7 +112,7 @@ def test_folder_and_zip_hold_what_is_needed_and_nothing_else(made):
 def test_the_readme_and_the_requirements_say_what_holds(made):
     folder = made[0].build / "handin-tiny"
     readme, needed = (folder / "README.md").read_text("utf-8"), (folder / "requirements.txt").read_text("utf-8")
-    wanted = ["王小明 *#[$x · 007", "preset=A-dnn", "2 passes over 210 pictures of FER2013 (my train.csv)"]
+    wanted = ["王小明 *#[$x · 007", "preset=A-dnn", "2 epochs over 210 images of FER2013 (my train.csv)"]
     wanted += ["Accuracy on val", "95 % interval", "`report-en.pdf`"]
     assert [words for words in wanted if words not in readme] == [] and "@" not in readme
     lines = (KIT / "requirements.txt").read_text("utf-8").splitlines()

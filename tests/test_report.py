@@ -66,7 +66,7 @@ limit = None
 from shown import cite, figure, ran, say, table
 ran('faces')
 run = {'settings': {'preset': 'A', 'profile': 'quick', 'seed': 0, 'model': 'cnn_a'}, 'parameters': 629077}
-run.update(passes=passes, seconds=51.2, processor='A processor', precision='float32', data={'training_pictures': 4000})
+run.update(epochs=passes, seconds=51.2, processor='A processor', precision='float32', data={'training_images': 4000})
 run['scores'] = {'val': {'value': 0.5, 'n': 90}, 'public': {'value': 0.0625, 'low': 0.05, 'high': 0.075, 'n': 1598}}
 cite(name='A-1', changed={}, **run)
 cite(name='A-2', changed={'augmentation': {'shift': 0.25}}, **run)
@@ -402,11 +402,11 @@ USED = [
     (["from fer_utils import runs", "# runs.list_finished()", "'runs.list_finished()'"], False, False),
     (["from fer_utils import runs", "runs.fit_all([])", "self.list_finished()"], False, False),
     (["from fer_utils.runs import list_finished"], False, False),
-    (["from fer_utils.studies import ferplus", "%matplotlib inline\nvotes = ferplus.votes(dataset)"], False, True),
-    (["from fer_utils.studies.ferplus import votes", "votes(dataset)"], False, True),
-    (["import fer_utils.studies.ferplus as people", "people.votes(dataset)"], False, True),
+    (["from fer_utils import ferplus", "%matplotlib inline\nvotes = ferplus.votes(dataset)"], False, True),
+    (["from fer_utils.ferplus import votes", "votes(dataset)"], False, True),
+    (["import fer_utils.ferplus as people", "people.votes(dataset)"], False, True),
     (["from fer_utils.studies import duplicates", "votes = duplicates.votes", "votes[0]"], False, False),
-    (["from fer_utils.studies import ferplus", "text = 'ferplus.votes('  # ferplus.votes(dataset)"], False, False),
+    (["from fer_utils import ferplus", "text = 'ferplus.votes('  # ferplus.votes(dataset)"], False, False),
 ]
 
 

@@ -145,7 +145,7 @@ EDITION = {
         {"notebook": "nasty"},
     ],
 }
-SYSTEM = {"system": HOSTILE, "parameters": "1,234", "passes": "3", "split": "public", "n": "100"}
+SYSTEM = {"system": HOSTILE, "parameters": "1,234", "epochs": "3", "split": "public", "n": "100"}
 SYSTEM["accuracy"] = [0.5, 0.4, 0.6]
 
 
@@ -330,7 +330,7 @@ def test_drawn_data_are_announced_on_every_page(site, project):
 def test_the_contents_sum_up_the_systems_and_name_the_parts(site):
     text = site.pages["index.html"].text
     assert "Part I Basics" in text
-    assert "System parameters passes accuracy (public, n = 100)" in text and "1,234 3 0.500 [0.400, 0.600]" in text
+    assert "System parameters epochs accuracy (public, n = 100)" in text and "1,234 3 0.500 [0.400, 0.600]" in text
 
 
 def test_the_first_language_has_the_index_and_old_pages_go(project):
