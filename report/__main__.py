@@ -8,9 +8,9 @@ from pathlib import Path
 
 from fer_utils.settings import SettingsError
 
-from . import build
+from . import LANGUAGES, build
 from .execute import quicken_imports, tell
-from .project import LANGUAGES, Project, UserError
+from .project import Project, UserError
 
 
 def parser():

@@ -6,10 +6,10 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from . import execute, keys, parameters, provenance, weave
+from . import LANGUAGES, execute, keys, parameters, provenance, weave
 from .execute import Task, tell, write_whole
 from .keys import canonical, sha
-from .project import LANGUAGES, Question
+from .project import Question
 from .typst import fonts
 from .weave import Chapter
 

@@ -2,8 +2,8 @@
 
 import nbformat
 
+from . import LANGUAGES
 from .execute import write_whole
-from .project import LANGUAGES
 
 
 def write(project, langs, echo):

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from fer_utils import settings as words
 
-from . import build, keys, parameters, trial
+from . import LANGUAGES, build, keys, parameters, trial
 from .execute import tell
-from .project import LANGUAGES, UserError
+from .project import UserError
 
 SCRIPTS = Path(__file__).parent / "hw3"  # @NAMES@ in these files are filled in
 FILES = ("hw3_train.sh", "hw3_test.sh", "environment.sh", "README.md")

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-LANGUAGES = ("en", "zh-TW")
+from . import LANGUAGES
 
 
 class UserError(Exception):

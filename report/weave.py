@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
+from . import cells
 from .execute import Task, quicken_imports
 from .keys import canonical, sha
 from .project import Question, UserError
@@ -189,25 +190,26 @@ def write_picture(project, wanted, chapters, lang, folder):
         Whether there is one: none may be wanted, or it could not be computed.
     """
     from .typst.compile import write_files
-    from .typst.outputs import PICTURES, stored
+    from .typst.outputs import stored
 
-    for chapter in chapters:
-        if wanted and chapter.task.notebook == wanted["notebook"]:
-            for output in _outputs(chapter.task.stored(project)):
-                mime = next((mime for mime in PICTURES if mime in output["data"]), None)
-                if output["metadata"].get("fer", {}).get("name") == wanted["figure"] and mime:
-                    media = {}
-                    place = literal([stored(output["data"], mime, media), wanted["caption"][lang]])
-                    source = f'#import "kit.typ": *\n//@ cell {wanted["figure"]}\n#cover-picture(..{place})\n'
-                    write_files(folder, {**media, COVER: source})
-                    return True
-    return False
+    figure = next(filter(None, (_figure(chapter, project, wanted, lang) for chapter in chapters)), None)
+    if figure is None or figure.image is None:
+        return False
+    media = {}
+    place = literal([stored(figure.image, media), wanted["caption"][lang]])
+    source = f'#import "kit.typ": *\n//@ cell {wanted["figure"]}\n#cover-picture(..{place})\n'
+    write_files(folder, {**media, COVER: source})
+    return True
 
 
-def _outputs(notebook):
-    """All that the cells of an executed notebook displayed."""
-    cells = json.loads(notebook.read_text("utf-8"))["cells"]
-    return [output for cell in cells for output in cell.get("outputs", []) if "data" in output]
+def _figure(chapter, project, wanted, lang):
+    """Return the figure that is wanted for the cover, if it is one of this chapter."""
+    from .typst.outputs import SUFFIXES
+
+    if wanted and chapter.task.notebook == wanted["notebook"]:
+        view, notebook = cells.View(lang, tuple(SUFFIXES)), merged(chapter, project, lang)
+        items = [item for cell in cells.shown(notebook, lang) for item in cells.items(cell, view)]
+        return next((item for item in cells.numbered(items) if item.name == wanted["figure"]), None)
 
 
 def typeset_report(folder, chapters):

@@ -16,10 +16,11 @@ from pathlib import Path
 import nbformat
 import pytest
 from fer_report import __main__ as command
-from fer_report import build, execute, keys, parameters
+from fer_report import build, execute, keys, parameters, texts
 from fer_report.project import Project
-from fer_report.typst import fonts, markdown, outputs
-from fer_report.typst.compile import KIT, typeset
+from fer_report.terminal import screen
+from fer_report.typst import fonts
+from fer_report.typst.compile import typeset, write_files
 from fer_report.typst.exporter import TypstExporter, TypstPDFExporter
 from fer_report.typst.literal import literal
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -198,8 +199,7 @@ def empty_boxes(pdf):
 
 
 def typeset_source(folder, source):
-    (folder / "main.typ").write_text(source, "utf-8")
-    shutil.copy(KIT, folder)
+    write_files(folder, {"main.typ": source})
     return typeset(folder)[0]
 
 
@@ -267,9 +267,9 @@ HOSTILE_MARKDOWN = [
 
 @pytest.mark.parametrize(("source", "expected"), HOSTILE_MARKDOWN)
 def test_markdown_cannot_inject_typst(tmp_path, source, expected):
-    pieces = [markdown.Piece("a", source, html=source.startswith("<")), markdown.Piece("b", "the next cell")]
-    markdown.convert(pieces, folder=tmp_path)
-    body = "\n\n".join(piece.typst for piece in pieces)
+    both = [texts.Text("a", source, is_html=source.startswith("<")), texts.Text("b", "the next cell")]
+    texts.convert(both, "typst", folder=tmp_path)
+    body = "\n\n".join(text.shown for text in both)
     text = pdf_text(typeset_source(tmp_path, f'#import "kit.typ": *\n#show: report.with()\n{body}'))
     assert expected in text and "the next cell" in text
 
@@ -288,7 +288,7 @@ def test_markdown_cannot_inject_typst(tmp_path, source, expected):
     ],
 )
 def test_a_stream_is_what_a_terminal_would_show(stream, shown):
-    assert outputs.terminal(stream) == shown
+    assert screen(stream) == shown
 
 
 DEFAULTS = {"epochs": 2, "lr": 0.5, "preset": "A", "layers": [8, 4], "flip": True, "limit": None}

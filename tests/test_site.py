@@ -13,7 +13,7 @@ from fer_report import provenance
 from fer_report.execute import Task
 from fer_report.project import Project
 from fer_report.site import pages
-from fer_report.site.markdown import Text, convert
+from fer_report.texts import Text, convert
 from fer_report.weave import Chapter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -302,8 +302,8 @@ WARNINGS = [
     ("nasty-1", "HTML in Markdown, of which only the text is kept: <div onclick"),
     ("nasty-2", "link that leads nowhere on the web, shown as plain text: javascript:alert(1)"),
     ("nasty-2", "link to #nowhere, which does not exist"),
-    ("nasty-2", "picture not fetched from the network: http://example.org/e.png"),
-    ("nasty-2", "picture missing.png is not there"),
+    ("nasty-2", "image not fetched from the network: http://example.org/e.png"),
+    ("nasty-2", "image missing.png is not there"),
     ("nasty-2", "TeX that is not understood, shown as it is: \\sideset"),
 ]
 
@@ -363,7 +363,7 @@ def test_an_output_cannot_make_pandoc_fetch_a_page():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}/x.png"
     html = f'<iframe src="{address}"></iframe><img src="{address}">'
-    convert([Text("a", html, is_html=True), Text("b", f"{html}\n\n![x]({address})")])
+    convert([Text("a", html, is_html=True), Text("b", f"{html}\n\n![x]({address})")], "site")
     server.shutdown()
     assert asked == []
 

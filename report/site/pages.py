@@ -1,18 +1,21 @@
 """All pages of an edition: contents and one page a question, in every language, linked with each other."""
 
+import json
 from collections import Counter
+from functools import cache
+from itertools import groupby
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
-from .. import provenance, weave
+from .. import LANGUAGES, cells, provenance, texts, weave
 from ..execute import write_whole
-from ..project import LANGUAGES
-from . import page
-from .markdown import Text
-from .words import WORDS
+from ..texts import Text
 
 TEMPLATES = Path(__file__).with_name("templates")
+WORDS = json.loads(Path(__file__).parents[1].joinpath("words.json").read_text("utf-8"))
+IMAGES = ("image/svg+xml", "image/png", "image/jpeg", "image/gif")
 ROMAN = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X"]
 
 
@@ -50,21 +53,21 @@ def address(name, lang, langs):
 
 
 def _questions(project, chapters, lang, code):
-    """What the templates need to know of every question; figures and tables are numbered through, as in the PDF."""
+    """Return what the templates need of every question; figures and tables are numbered through, as in the PDF."""
     counts, questions = Counter(), []
     for chapter in chapters:
-        cells = page.shown_cells(weave.merged(chapter, project, lang), lang)
-        numbers = {}
-        for kind, name in page.figures(cells):
-            counts[kind] += 1
-            numbers[name] = f"{WORDS[lang][kind]} {counts[kind]}"
+        items = _items(weave.merged(chapter, project, lang), lang, code)
+        numbers = {item.name: _number(item, counts, WORDS[lang]) for item in cells.numbered(items)}
+        found = texts.convert(cells.texts(items), "site", lang, numbers, project.notebooks)
         question, notebook = chapter.question, chapter.task.notebook
-        content = page.parts(cells, lang, code, numbers, project.notebooks)
-        content["title"] = content["title"] or Text("", "", html=notebook, plain=notebook)
         failure = chapter.task.receipt(project)["failure"]
         questions.append(
             {
-                **content,
+                "items": items,
+                "numbers": numbers,
+                "title": found.title or Text("", "", shown=notebook, plain=notebook),
+                "sections": found.sections,
+                "warnings": found.warnings,
                 "name": f"{question.id}-{notebook}",
                 "notebook": notebook,
                 "eyebrow": _eyebrow(question, WORDS[lang]),
@@ -73,6 +76,26 @@ def _questions(project, chapters, lang, code):
             }
         )
     return questions
+
+
+def _items(notebook, lang, code):
+    """Return what a page shows of a notebook; cells that show nothing between them are read as one piece of code."""
+    view = cells.View(lang, IMAGES, printed=code == "inline")
+    found = [item for cell in cells.shown(notebook, lang) for item in cells.items(cell, view)]
+    joined = []
+    for is_code, neighbours in groupby(found, key=lambda item: isinstance(item, cells.Code)):
+        if not is_code:
+            joined += neighbours
+        elif code != "none":
+            joined.append(cells.Code("\n".join(item.source.rstrip("\n") for item in neighbours)))
+    return joined
+
+
+def _number(item, counts, words):
+    """Return the next number of a figure or table in words: "Figure 3"."""
+    kind = "figure" if isinstance(item, cells.Figure) else "table"
+    counts[kind] += 1
+    return f"{words[kind]} {counts[kind]}"
 
 
 def _eyebrow(question, words):
@@ -100,9 +123,9 @@ def _site(project, edition, chapters, questions, lang):
 def _cover_picture(wanted, questions, lang):
     """A figure of one of the questions, for the contents: dict of its address and caption; None without one."""
     for question in questions:
-        for block in question["blocks"]:
-            if wanted and (question["notebook"], block.get("name")) == (wanted["notebook"], wanted["figure"]):
-                return {"address": block["picture"], "caption": wanted["caption"][lang]}
+        for item in question["items"]:
+            if wanted and (question["notebook"], getattr(item, "name", None)) == (wanted["notebook"], wanted["figure"]):
+                return {"address": item.image.uri, "caption": wanted["caption"][lang]}
 
 
 def _rendered(site, questions):
@@ -111,6 +134,7 @@ def _rendered(site, questions):
     templates = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    templates.filters |= {"kind": lambda item: type(item).__name__, "highlighted": _highlighted}
     templates.globals |= {"site": site, "lang": lang, "words": WORDS[lang], "all_words": WORDS}
     templates.globals["address"] = lambda name, lang=lang: address(name, lang, langs)
     contents = templates.get_template("contents.html.j2").render(name="index", parts=_by_part(questions))
@@ -131,3 +155,12 @@ def _by_part(questions):
             parts.append({"number": ROMAN[len(parts)], "title": question["part"], "questions": []})
         parts[-1]["questions"].append(question)
     return parts
+
+
+@cache  # the same in every language
+def _highlighted(source):
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import PythonLexer
+
+    return Markup(highlight(source, PythonLexer(), HtmlFormatter(nowrap=True)))

@@ -1,7 +1,5 @@
 """Two nbconvert exporters: `jupyter nbconvert --to typst` writes Typst source, `--to typst-pdf` a PDF."""
 
-import base64
-import re
 import tempfile
 from pathlib import Path
 
@@ -9,143 +7,65 @@ from nbconvert.exporters import TemplateExporter
 from nbconvert.preprocessors import Preprocessor
 from traitlets import Bool, Dict, Enum, Unicode, default
 
-from . import fonts, markdown, outputs
-from .compile import KIT, TypesettingError, refused_cells, typeset, write_files
+from .. import LANGUAGES, cells, texts
+from . import fonts
+from .compile import KIT, WORDS, TypesettingError, refused_cells, typeset, write_files
 from .literal import literal
-from .markdown import Piece
-
-LANGUAGES = ("en", "zh-TW")
-HEADING = re.compile(r"= (.+)\n<[^>]+>\s*")  # how pandoc writes `# …`
-HIDDEN_INPUT = {"hide-input", "remove-input"}
+from .outputs import SUFFIXES, pieces
 
 
 class ToTypst(Preprocessor):
-    """Puts the finished Typst source of every cell into `cell.typst`, and into `resources` what else a report needs.
+    """Put the Typst source of every cell into `cell.typst`, and into `resources` what else a report needs.
 
     resources["typst"]: title (Typst markup), code (list of sources for an appendix), warnings (list of str), document
-    (arguments of kit.typ's `report`, or None in a fragment); resources["outputs"]: the pictures, {path: bytes}.
+    (arguments of kit.typ's `report`, or None in a fragment); resources["outputs"]: the images, {path: bytes}.
     """
 
     enabled = True
 
     def preprocess(self, nb, resources):
-        exporter = self.parent
-        self.media, self.code, self.warnings = {}, [], []
-        nb.cells = [cell for cell in nb.cells if self.is_shown(cell)]
-        for i, cell in enumerate(nb.cells):
-            cell.id = re.sub(r"[^\w-]", "-", cell.get("id") or f"cell-{i + 1}")
-        parts = {cell.id: self.parts(cell) for cell in nb.cells}
-        self.convert([p for ps in parts.values() for p in ps if isinstance(p, Piece)], nb, resources)
+        exporter, inline = self.parent, self.parent.code == "inline"
+        view = cells.View(exporter.lang, tuple(SUFFIXES), printed=inline, log=inline and not exporter.fragment)
+        nb.cells = cells.shown(nb, exporter.lang)
+        items = {cell.id: list(cells.items(cell, view)) for cell in nb.cells}
+        everything = [item for of_cell in items.values() for item in of_cell]
+        found = texts.convert(
+            cells.texts(everything),
+            "typst",
+            exporter.lang,
+            figures={item.name: item.name for item in cells.numbered(everything)},
+            folder=resources["metadata"].get("path") or ".",
+            prefix=exporter.label_prefix,
+            works=exporter.works,
+        )
+        media = dict(found.media)
         for cell in nb.cells:
-            cell["typst"] = "".join(p.typst if isinstance(p, Piece) else p for p in parts[cell.id])
-        title = self.take_title(nb) or "#" + literal(resources["metadata"].get("name") or "notebook")
-        self.check_glyphs(nb, title)
-        document = {"lang": exporter.lang, "cover": False}
-        resources["typst"] = {"title": title, "document": None if exporter.fragment else literal(document)}
-        resources["typst"] |= {"code": self.code, "warnings": self.warnings}
-        resources["outputs"] = {**(resources.get("outputs") or {}), **self.media}
+            shown = [item for item in items[cell.id] if inline or not isinstance(item, cells.Code)]
+            cell["typst"] = "\n\n".join(self.source(item, media) for item in shown)
+        title = found.title.shown if found.title else "#" + literal(resources["metadata"].get("name") or "notebook")
+        code = [] if inline else [item.source for item in everything if isinstance(item, cells.Code)]
+        warnings = [f"cell {cell}: {message}" for cell, message in found.warnings]
+        document = None if exporter.fragment else literal({"lang": exporter.lang, "cover": False})
+        resources["typst"] = {"title": title, "document": document, "code": code}
+        resources["typst"] |= {"warnings": [*warnings, *self.glyph_warnings(nb, title)]}
+        resources["outputs"] = {**(resources.get("outputs") or {}), **media}
         return nb, resources
 
-    def warn(self, cell, message):
-        self.warnings.append(f"cell {cell}: {message}")
+    def source(self, item, media):
+        """Return an item's Typst source, with the texts that pandoc has filled in."""
+        parts = pieces(item, self.parent.label_prefix, media)
+        return "".join(part if isinstance(part, str) else part.shown for part in parts)
 
-    def is_shown(self, cell):
-        """Whether a cell is for this language and not tagged away."""
-        tags = set(cell.metadata.get("tags", []))
-        languages = {f"lang-{lang}" for lang in LANGUAGES} & tags
-        return not languages - {f"lang-{self.parent.lang}"} and not tags & {"remove-cell", "papermill-error-cell-tag"}
-
-    def parts(self, cell):
-        """A cell as Typst source and Pieces."""
-        if cell.cell_type == "markdown":
-            body = [Piece(cell.id, self.with_attachments(cell))]
-            return ["#wording[\n", *body, "\n]"] if "question" in cell.metadata.get("tags", []) else body
-        return self.code_parts(cell) if cell.cell_type == "code" else []
-
-    def code_parts(self, cell):
-        tags, parts = set(cell.metadata.get("tags", [])), []
-        if cell.source.strip() and not tags & HIDDEN_INPUT:
-            if self.parent.code == "inline":
-                parts.append(f"#code({literal(cell.source)})\n")
-            else:
-                self.code.append(cell.source)
-        for output in [] if "remove-output" in tags else outputs.merged_streams(cell.outputs):
-            parts += ["\n", *self.output_parts(output, cell.id, "show-output" in tags), "\n"]
-        return parts
-
-    def output_parts(self, output, cell, asked_for):
-        """An output as Typst source and Pieces; of bare text only what the reader asked for."""
-        exporter = self.parent
-        text_shown = asked_for or exporter.code == "inline"
-        if output["output_type"] == "error":
-            return outputs.error(output)
-        if output["output_type"] == "stream":
-            # Progress bars and log lines go to stderr: they are no part of a report.
-            quiet = output["name"] == "stderr" and exporter.fragment and not asked_for
-            return outputs.stream(output) if text_shown and not quiet else []
-        meta = output["metadata"].get("fer", {})
-        if meta.get("kind") == "caption":  # for Jupyter; the figure before it carries it as well
-            return []
-        if meta.get("kind") == "say":
-            return outputs.said(meta, cell, exporter.lang)
-        if meta.get("kind") == "figure":
-            return outputs.figure(output, meta, cell, exporter.lang, exporter.label_prefix, self.media)
-        if meta.get("kind") == "table":
-            return outputs.table(meta, cell, exporter.lang, exporter.label_prefix)
-        parts = outputs.bundle(output, cell, self.media)
-        if parts is None and text_shown:
-            return outputs.stream({"text": output["data"].get("text/plain", "")})
-        return parts or []
-
-    def convert(self, pieces, nb, resources):
-        """Runs pandoc over all pieces of the notebook."""
-        shown = [o.metadata.get("fer", {}) for c in nb.cells for o in c.get("outputs", []) if "metadata" in o]
-        names = [meta["name"] for meta in shown if "name" in meta]
-        folder = resources["metadata"].get("path") or "."
-        with tempfile.TemporaryDirectory() as attachments:
-            for name, blob in self.attachments(nb):
-                Path(attachments, name).write_bytes(blob)
-            self.media |= markdown.convert(
-                pieces,
-                self.parent.lang,
-                self.parent.label_prefix,
-                names,
-                self.parent.works,
-                f"{folder}:{attachments}",
-                self.warn,
-            )
-
-    def attachments(self, nb):
-        """Yields name and bytes of the pictures that were pasted into Markdown cells."""
-        for cell in nb.cells:
-            for name, bundle in (cell.get("attachments") or {}).items():
-                yield f"{cell.id}-{Path(name).name}", base64.b64decode(next(iter(bundle.values())))
-
-    def with_attachments(self, cell):
-        source = cell.source
-        for name in cell.get("attachments") or {}:
-            source = source.replace(f"attachment:{name}", f"{cell.id}-{Path(name).name}")
-        return source
-
-    def take_title(self, nb):
-        """Cuts the notebook's `# title` out of its first Markdown cell; returns it as Typst markup."""
-        first = next((cell for cell in nb.cells if cell.cell_type == "markdown"), None)
-        found = HEADING.match(first["typst"]) if first else None
-        if found:
-            first["typst"] = first["typst"][found.end() :]
-            return found[1]
-
-    def check_glyphs(self, nb, title):
-        """Warns of characters that would be printed as empty boxes, in the text and in the code of an appendix."""
+    def glyph_warnings(self, nb, title):
+        """Return a warning for every character that no font has, in the text and in the code of an appendix."""
         in_appendix = self.parent.code == "appendix"
-        texts = {cell.id: cell["typst"] + (cell.source if in_appendix else "") for cell in nb.cells}
-        for cell, text in {"title": title, **texts}.items():
-            for complaint in fonts.complaints(text):
-                self.warn(cell, complaint)
+        sources = {cell.id: cell["typst"] + (cell.source if in_appendix else "") for cell in nb.cells}
+        found = {cell: fonts.complaints(text) for cell, text in {"title": title, **sources}.items()}
+        return [f"cell {cell}: {complaint}" for cell, complaints in found.items() for complaint in complaints]
 
 
 class TypstExporter(TemplateExporter):
-    """A notebook as Typst source, with the pictures and kit.typ beside it."""
+    """A notebook as Typst source, with its images, kit.typ and words.json beside it."""
 
     export_from_notebook = "Typst"
     output_mimetype = "text/x-typst"
@@ -185,7 +105,7 @@ class TypstExporter(TemplateExporter):
         for warning in [] if self.fragment else resources["typst"]["warnings"]:
             self.log.warning("%s", warning)
         if not self.fragment:
-            resources["outputs"][KIT.name] = KIT.read_bytes()
+            resources["outputs"] |= {path.name: path.read_bytes() for path in (KIT, WORDS)}
         return source, resources
 
 

@@ -1,0 +1,227 @@
+"""The walk over a notebook's cells: what a reader is shown, in order, as items.
+
+Which cells, code and outputs are shown is decided here; `typst/outputs.py` sets the items in Typst, the templates of
+`site/` in HTML.
+"""
+
+import base64
+import re
+from dataclasses import dataclass, replace
+
+from . import LANGUAGES
+from .terminal import screen
+from .texts import Text
+
+HIDDEN_CELL = {"remove-cell", "papermill-error-cell-tag"}
+HIDDEN_CODE = {"hide-input", "remove-input"}
+LIVE_HTML = re.compile(r"<(script|iframe|canvas|video|audio)\b", re.I)
+TEX_FRAME = re.compile(r"^\s*\$+\s*(\\displaystyle)?|\$+\s*$")
+
+
+@dataclass(frozen=True)
+class View:
+    """What of a notebook is shown.
+
+    Attributes:
+        lang: "en" or "zh-TW".
+        images: MIME types that can be shown, the best first.
+        printed: whether text is shown that cells print; cells tagged `show-output` show theirs in any case.
+        log: whether that on stderr is shown as well: progress bars and log lines.
+    """
+
+    lang: str
+    images: tuple[str, ...]
+    printed: bool = False
+    log: bool = False
+
+
+@dataclass(eq=False)
+class Wording:
+    """The wording of the question."""
+
+    text: Text
+
+
+@dataclass(eq=False)
+class Code:
+    """The code of a cell."""
+
+    source: str
+
+
+@dataclass(eq=False)
+class Printed:
+    """Text that a cell printed."""
+
+    text: str
+
+
+@dataclass(eq=False)
+class Raised:
+    """The exception that stopped a cell."""
+
+    name: str
+    message: str
+    trace: str
+
+
+@dataclass(eq=False)
+class Image:
+    """An image without a number or a caption.
+
+    Attributes:
+        mime: its MIME type.
+        content: SVG, or base64.
+        pixels: the width that the notebook gives it, or None.
+    """
+
+    mime: str
+    content: str
+    pixels: int | None = None
+
+    @property
+    def blob(self):
+        return self.content.encode() if self.mime == "image/svg+xml" else base64.b64decode(self.content)
+
+    @property
+    def uri(self):
+        """The image as an address: an SVG behind it runs no script and loads nothing."""
+        is_text = self.mime == "image/svg+xml"
+        return f"data:{self.mime};base64,{base64.b64encode(self.blob).decode() if is_text else self.content.strip()}"
+
+
+@dataclass(eq=False)
+class Figure:
+    """A numbered figure; `image` is None where there is none that can be shown."""
+
+    name: str
+    caption: Text
+    image: Image | None
+    wide: bool
+
+
+@dataclass(eq=False)
+class Table:
+    """A numbered table of strings."""
+
+    name: str
+    caption: Text
+    header: list
+    align: list
+    rows: list
+
+
+def shown(notebook, lang):
+    """Return the cells that are for a language and not tagged away, each with an id that fits into a label."""
+    others = {f"lang-{other}" for other in LANGUAGES if other != lang}
+    cells = [cell for cell in notebook.cells if not tags_of(cell) & (others | HIDDEN_CELL)]
+    for number, cell in enumerate(cells, start=1):
+        cell.id = re.sub(r"[^\w-]", "-", cell.get("id") or f"cell-{number}")
+    return cells
+
+
+def items(cell, view):
+    """Yield what is shown of a cell: Text, Wording, Code, Printed, Raised, Image, Figure, Table."""
+    tags = tags_of(cell)
+    if cell.cell_type == "markdown":
+        text = Text(cell.id, _with_attachments(cell, view.images))
+        yield Wording(text) if "question" in tags else text
+    elif cell.cell_type == "code":
+        if cell.source.strip() and not tags & HIDDEN_CODE:
+            yield Code(cell.source)
+        if "show-output" in tags:
+            view = replace(view, printed=True, log=True)
+        for output in [] if "remove-output" in tags else merged_streams(cell.outputs):
+            if (item := _item(output, cell.id, view)) is not None:
+                yield item
+
+
+def texts(shown_items):
+    """Return the texts of items, in order, for `texts.convert`."""
+    return [value for item in shown_items for value in (item, *vars(item).values()) if isinstance(value, Text)]
+
+
+def numbered(shown_items):
+    """Return those items that have a number: figures and tables."""
+    return [item for item in shown_items if isinstance(item, Figure | Table)]
+
+
+def tags_of(cell):
+    return set(cell.metadata.get("tags", []))
+
+
+def merged_streams(outputs):
+    """Return outputs with neighbours of the same stream joined: a runner cuts it wherever the kernel flushed."""
+    merged = []
+    for output in outputs:
+        if output.output_type == "stream" and merged and merged[-1].get("name") == output.name:
+            merged[-1] = output | {"text": merged[-1]["text"] + output.text}
+        else:
+            merged.append(output)
+    return merged
+
+
+def _with_attachments(cell, mimes):
+    source = cell.source
+    for name, bundle in (cell.get("attachments") or {}).items():
+        image = _image(bundle, {}, mimes)
+        source = source.replace(f"attachment:{name}", image.uri if image else name)
+    return source
+
+
+def _item(output, cell, view):
+    """Return an output as an item; None for what is not shown."""
+    if output["output_type"] == "error":
+        trace = screen("\n".join(output["traceback"]), max_lines=30)
+        return Raised(output["ename"], output["evalue"], trace)
+    if output["output_type"] == "stream":
+        return _printed(output["text"], view.log if output["name"] == "stderr" else view.printed)
+    data, metadata = output["data"], output["metadata"]
+    meta = metadata.get("fer", {})  # what fer_utils.prose tells of it
+    match meta.get("kind"):
+        case "caption":  # for Jupyter; the figure before it carries it as well
+            return None
+        case "say":
+            return Text(cell, _in_language(meta["text"], view.lang))
+        case "figure":
+            image = _image(data, metadata, view.images)
+            return Figure(meta["name"], _caption(meta, cell, view), image, meta.get("width") == "text")
+        case "table":
+            header, *rows = ([_in_language(text, view.lang) for text in row] for row in [meta["header"], *meta["rows"]])
+            return Table(meta["name"], _caption(meta, cell, view), header, meta["align"], rows)
+    return _plain(data, metadata, cell, view)
+
+
+def _plain(data, metadata, cell, view):
+    """Return an output that fer_utils did not make: the richest of its forms that can be shown."""
+    html = data.get("text/html", "")
+    if image := _image(data, metadata, view.images):
+        return image
+    if "<table" in html:
+        return Text(cell, html, is_html=True)
+    if "text/markdown" in data:
+        return Text(cell, data["text/markdown"])
+    if "text/latex" in data:
+        return Text(cell, f"$${TEX_FRAME.sub('', data['text/latex'].strip()).strip()}$$")
+    if html and not LIVE_HTML.search(html):
+        return Text(cell, html, is_html=True)
+    return _printed(data.get("text/plain", ""), view.printed)
+
+
+def _printed(text, wanted):
+    text = screen(text) if wanted else ""
+    return Printed(text) if text else None
+
+
+def _image(data, metadata, mimes):
+    mime = next((mime for mime in mimes if mime in data), None)
+    return Image(mime, "".join(data[mime]), metadata.get(mime, {}).get("width")) if mime else None
+
+
+def _caption(meta, cell, view):
+    return Text(cell, _in_language(meta["caption"], view.lang))
+
+
+def _in_language(text, lang):
+    """Return the text of a language, of {"en": …, "zh-TW": …} or of a str that serves both."""
+    return text if isinstance(text, str) else text.get(lang) or next(iter(text.values()), "")
