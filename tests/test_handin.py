@@ -242,7 +242,7 @@ BAD_PREDICTIONS = [
     (None, "there is no"),
     ("", "header"),
     ("id;label\n5;0\n3;1\n9;2\n", "header is id;label"),
-    ("id,label\n5,0\n3,1\n", "2 rows for 3 pictures"),
+    ("id,label\n5,0\n3,1\n", "2 rows for 3 images"),
     ("id,label\n3,0\n5,1\n9,2\n", "row 2 has id 3 where the test has 5"),
     ("id,label\n5,0\n3,7\n9,2\n", "'7' is no class"),
     ("id,label\n5,0\n3,1.0\n9,2\n", "'1.0' is no class"),
@@ -283,29 +283,10 @@ def test_a_prediction_that_is_not_the_runs_is_found_out(tried, store, monkeypatc
 
 def test_ten_minutes_are_the_limit(tried, monkeypatch):
     monkeypatch.setattr(trial, "LIMIT", 600)
-    per_picture = trial.LIMIT / trial.ALL_PICTURES
-    assert "at most 540 s" in trial.in_time(dataclasses.replace(tried, seconds=3 * 0.9 * per_picture))
+    per_image = trial.LIMIT / trial.ALL_IMAGES
+    assert "at most 540 s" in trial.in_time(dataclasses.replace(tried, seconds=3 * 0.9 * per_image))
     with pytest.raises(trial.Failed, match="at most 660 s"):
-        trial.in_time(dataclasses.replace(tried, seconds=3 * 1.1 * per_picture))
-
-
-# what a hw3_test.sh does beside -> words of the refusal
-SPYING = [
-    ("", None),
-    (f"open({str(KIT / 'README.md')!r}).read()", "it opened .*README.md"),
-    ("import socket; socket.create_connection(('127.0.0.1', 9), 1)", "it connected to"),
-]
-
-
-@pytest.mark.parametrize(("code", "words"), SPYING, ids=["nothing", "reads", "connects"])
-def test_what_a_script_reads_and_connects_to_is_seen(code, words, tried):
-    (tried.folder / "hw3_test.sh").write_text(f'exec "$PYTHON" -c "open(\'test.csv\').read(); {code}"')
-    trial.script(tried, tried.test, tried.prediction)
-    if words is None:
-        assert "no connection" in trial.self_contained(tried)
-    else:
-        with pytest.raises(trial.Failed, match=words):
-            trial.self_contained(tried)
+        trial.in_time(dataclasses.replace(tried, seconds=3 * 1.1 * per_image))
 
 
 def test_a_script_that_takes_anything_is_found_out(tried):
