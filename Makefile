@@ -41,7 +41,7 @@ $(READY): requirements.txt pyproject.toml
 	fi
 	@touch $@
 
-report: $(READY)  ## build/report-<edition>-<language>.pdf; only what changed is done again
+report: $(READY)  ## build/report-<edition>-<language>.pdf; only what changed is computed again
 	@$(REPORT) report --edition $(EDITION) --langs $(LANGS) --profile $(PROFILE) --jobs $(JOBS) --code $(CODE)
 
 site: $(READY)  ## the same as pages for a browser, build/site/index.html
@@ -78,7 +78,7 @@ submission: $(READY)  ## labels for a csv id,feature: make submission TEST=test.
 predict: $(READY)  ## labels for a folder of face crops: make predict IMAGES=folder
 	@$(REPORT) predict "$(IMAGES)" --edition $(EDITION) --profile $(PROFILE) --set "$$CHOSEN"
 
-notebooks: $(READY)  ## copies in one language, to go on writing in: make notebooks LANGS=zh-TW
+notebooks: $(READY)  ## copies in one language, to edit: make notebooks LANGS=zh-TW
 	@$(REPORT) notebooks --langs $(LANGS)
 
 lab: $(READY)  ## open the notebooks in JupyterLab

@@ -1,8 +1,8 @@
 """How fast are the explanations? Each method, and gradient ascent, beside tf-keras-vis in the same run.
 
-Run from the root of the kit:  python -m bench.explain [pictures] [steps]
-Both sides get the same network (untrained, in the precision that trainings have on this processor), pictures, copies,
-steps, penalties and moves; they take turns, and the table has their medians. Processor time counts all cores, so its
+Run from the root of the kit:  python -m bench.explain [images] [steps]
+Both sides get the same network (untrained, in the precision that trainings have on this processor), images, copies,
+steps, penalties and transformations; they take turns, and the table has their medians. Processor time counts all cores, so its
 ratio holds on a busy machine too. An ascent's time includes building its graph, since every call pays for that.
 Memory is by how much the use of a process of its own rose at most. tf-keras-vis is no dependency of the kit:
 
@@ -25,7 +25,7 @@ import keras
 import numpy as np
 
 from fer_utils import faces, models, training
-from fer_utils.explain.saliency import maximize, saliency
+from fer_utils.explain import maximize, saliency
 
 REPEATS, UNITS = 5, 32
 ASCENTS = {"small": "conv2d_3", "A, first conv": "conv2d_1", "A, last conv": "conv2d_3"}
@@ -37,22 +37,22 @@ warnings.filterwarnings("ignore", module="keras|tf_keras_vis")
 def network(name, precision="auto"):
     """One of BUILDERS with random logits: those of a new network are 0, and so would every gradient be."""
     keras.utils.set_random_seed(0)
-    with training.precision({"model": BUILDERS[name], "precision": precision}):
+    with training.precision({"model": BUILDERS[name], "model_settings": {}, "precision": precision}):
         model = models.build(BUILDERS[name])
     logits = model.get_layer("logits")
     logits.kernel.assign(np.random.default_rng(0).normal(0, 0.05, logits.kernel.shape))
     return model
 
 
-def jobs(pictures, steps):
+def jobs(count, steps):
     """Dict of name -> (maps a call, our function, theirs or None); the functions take nothing and return maps."""
-    drawn = faces.draw(n=pictures, seed=0)
+    drawn = faces.draw(n=count, seed=0)
     images, classes = drawn.images.astype(np.float32), drawn.labels
     fast, exact, found = network("A"), network("A", "float32"), {}
     for name, method in saliency.METHODS.items():
         model = exact if name == "Grad-CAM++" else fast  # the library's Grad-CAM++ fails on bfloat16
         theirs = their_method(name, model, images, classes) if INSTALLED else None
-        found[name] = pictures, partial(method, model, images, classes), theirs
+        found[name] = count, partial(method, model, images, classes), theirs
     for name, layer in ASCENTS.items():
         model = network(name.split(",")[0])
         ours = partial(our_ascent, model, layer, steps)
@@ -90,7 +90,7 @@ def their_method(name, model, images, classes):
 
 
 def their_ascent(model, layer, steps):
-    """All filters in one batch, with the moves and penalties that it has: a roll instead of a shift, no sigmoid."""
+    """All filters in one batch, with the transformations and penalties that it has: a roll instead of a shift, no sigmoid."""
     from tf_keras_vis.activation_maximization import ActivationMaximization
     from tf_keras_vis.activation_maximization.input_modifiers import Jitter, Rotate2D, Scale
     from tf_keras_vis.activation_maximization.regularizers import Norm, TotalVariation2D
@@ -125,9 +125,9 @@ def alternate(functions, repeats):
     return [np.median(spent[function], axis=0) for function in functions]
 
 
-def memory(name, side, pictures):
+def memory(name, side, count):
     """Megabytes by which one call raises the memory use of a process that does nothing else, at its highest."""
-    command = [sys.executable, "-m", "bench.explain", str(pictures), "3", name, side]  # more steps need no more memory
+    command = [sys.executable, "-m", "bench.explain", str(count), "3", name, side]  # more steps need no more memory
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
 
 
@@ -144,20 +144,20 @@ def _peak():
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
-def main(pictures=16, steps=50, name=None, side=None):
-    found = jobs(int(pictures), int(steps))
+def main(count=16, steps=50, name=None, side=None):
+    found = jobs(int(count), int(steps))
     if name:
         print(rise(found[name][1 if side == "ours" else 2]))
         return
     if not INSTALLED:
         print(__doc__[__doc__.index("tf-keras-vis is no") :])
-    print(f"{pictures} pictures; ascents: {UNITS} filters, {steps} steps, graph included; {training.processor()}")
+    print(f"{count} images; ascents: {UNITS} filters, {steps} steps, graph included; {training.processor()}")
     print(f"{'':24} {'maps a second':^21} {'times faster':^17} {'memory, MB':^15}  maps")
     print(f"{'':24} {'ours':>10} {'theirs':>10} {'clock':>8} {'cores':>8} {'ours':>7} {'theirs':>7} alike")
     for name, (maps, ours, theirs) in found.items():
         sides = {"ours": ours} | ({"theirs": theirs} if theirs else {})
         spent = alternate(list(sides.values()), REPEATS if "ascent" not in name else 3)
-        megabytes = [f"{memory(name, side, pictures):7.0f}" for side in sides]
+        megabytes = [f"{memory(name, side, count):7.0f}" for side in sides]
         rate = [f"{maps / wall:10.1f}" for wall, _ in spent]
         if not theirs:
             print(f"{name:24} {rate[0]} {'–':>10} {'':8} {'':8} {megabytes[0]}", flush=True)

@@ -35,7 +35,7 @@ def parser():
     tried = commands.add_parser("check", parents=[common], help="tries a hand-in as its reader will use it")
     tried.add_argument("archive", metavar="ZIP", type=Path)
     csv = commands.add_parser("predict", parents=[shared], help="test.csv or a folder of face crops: a csv in build/")
-    csv.add_argument("pictures")
+    csv.add_argument("images")
     for command in (hand, csv):
         command.add_argument("--set", default="", metavar='"NAME=VALUE …"', help='which run, such as "preset=E seed=3"')
     return top
@@ -55,7 +55,7 @@ def obey(command, project, options):
     if command == "predict":
         from . import handin
 
-        return handin.predict(project, *(options[name] for name in ("pictures", "edition", "profile", "set")))
+        return handin.predict(project, *(options[name] for name in ("images", "edition", "profile", "set")))
     if command == "check":
         from . import trial
 

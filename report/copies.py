@@ -1,4 +1,4 @@
-"""Copies of the notebooks in one language each, for those who want to go on writing in one of them."""
+"""Copies of the notebooks in one language each, to be edited."""
 
 import nbformat
 

@@ -63,15 +63,15 @@ def handin(project, edition="2017-fall", profile=None, given="", langs=LANGUAGES
     return True
 
 
-def predict(project, pictures, edition="complete", profile=None, given=""):
+def predict(project, images, edition="complete", profile=None, given=""):
     """Makes build/submission-<run>.csv for a csv, or build/prediction-<folder>-<run>.csv for a folder of face crops.
 
     Returns:
         True if it was made.
     """
     settings = settings_of(project, edition, profile, given)
-    detail = ["--detail"] if Path(pictures).is_dir() else []
-    return trial.predictor(project.root, *detail, "--run", *settings, "--", str(pictures))
+    detail = ["--detail"] if Path(images).is_dir() else []
+    return trial.predictor(project.root, *detail, "--run", *settings, "--", str(images))
 
 
 def settings_of(project, edition, profile=None, given=""):

@@ -16,7 +16,7 @@ from .project import Question, UserError
 from .typst.literal import literal
 
 HERE = Path(__file__).parent
-REFERENCES, COVER = "references.yml", "cover.typ"  # files beside main.typ: the bibliography, the cover's picture
+REFERENCES, COVER = "references.yml", "cover.typ"  # files beside main.typ: the bibliography, the cover's figure
 TOOLS = ("typst", "nbconvert", "pypandoc-binary", "pylopdf-fonts-zh-tw", "matplotlib")  # what shapes a page
 
 
@@ -56,7 +56,7 @@ def weave(chapter, project, lang, code, folder):
         folder: Path of the PDF's Typst files.
 
     Returns:
-        List of warnings: missing glyphs, links to nowhere, TeX that is not understood, pictures that are not there.
+        List of warnings: missing glyphs, links to nowhere, TeX that is not understood, images that are not there.
     """
     from .typst.compile import write_files
 

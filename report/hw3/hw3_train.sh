@@ -1,7 +1,7 @@
 #!/bin/sh
 # hw3_train.sh <train.csv>
 # Trains the same network anew on train.csv (columns label,feature). The weights in weights/ are replaced when it has
-# ended; interrupted, it goes on where it was.
+# ended; an interrupted training resumes.
 set -eu
 . "$(dirname -- "$0")/environment.sh"
 [ $# -eq 1 ] || fail "usage: $0 <train.csv>"

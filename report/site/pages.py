@@ -30,7 +30,7 @@ def write(project, edition, chapters, langs=LANGUAGES, code="appendix"):
         code: "appendix" folds the code away, "inline" shows it, "none" leaves it out.
 
     Returns:
-        List of warnings: links to nowhere, TeX that is not understood, pictures that are not there, HTML left out.
+        List of warnings: links to nowhere, TeX that is not understood, images that are not there, HTML left out.
     """
     files, warnings = {}, []
     for lang in langs:
