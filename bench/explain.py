@@ -2,8 +2,8 @@
 
 Run from the root of the kit:  python -m bench.explain [images] [steps]
 Both sides get the same network (untrained, in the precision that trainings have on this processor), images, copies,
-steps, penalties and transformations; they take turns, and the table has their medians. Processor time counts all cores, so its
-ratio holds on a busy machine too. An ascent's time includes building its graph, since every call pays for that.
+steps, penalties and transformations; they take turns, and the table has their medians. Processor time counts all
+cores, so its ratio holds on a busy machine too. An ascent's time includes building its graph, since every call pays for that.
 Memory is by how much the use of a process of its own rose at most. tf-keras-vis is no dependency of the kit:
 
     python -m pip install --target build/tf-keras-vis --no-deps tf-keras-vis==0.8.7 deprecated imageio
@@ -90,7 +90,7 @@ def their_method(name, model, images, classes):
 
 
 def their_ascent(model, layer, steps):
-    """All filters in one batch, with the transformations and penalties that it has: a roll instead of a shift, no sigmoid."""
+    """All filters in one batch, with what the library has: a roll instead of a shift, no sigmoid."""
     from tf_keras_vis.activation_maximization import ActivationMaximization
     from tf_keras_vis.activation_maximization.input_modifiers import Jitter, Rotate2D, Scale
     from tf_keras_vis.activation_maximization.regularizers import Norm, TotalVariation2D
