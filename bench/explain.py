@@ -3,7 +3,7 @@
 Run from the root of the kit:  python -m bench.explain [images] [steps]
 Both sides get the same network (untrained, in the precision that trainings have on this processor), images, copies,
 steps, penalties and transformations; they take turns, and the table has their medians. Processor time counts all
-cores, so its ratio holds on a busy machine too. An ascent's time includes building its graph, since every call pays for that.
+cores, so its ratio holds on a busy machine too. An ascent's time includes building its graph, since every call pays it.
 Memory is by how much the use of a process of its own rose at most. tf-keras-vis is no dependency of the kit:
 
     python -m pip install --target build/tf-keras-vis --no-deps tf-keras-vis==0.8.7 deprecated imageio
