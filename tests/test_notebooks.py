@@ -101,7 +101,7 @@ def test_runs_in_smoke_and_shows_captioned_things(path, kernels):
 
 ASKING = [path for path in NOTEBOOKS if 'preset = "' in tagged(read(path), "parameters")[0].source]
 EVERY = [*presets.PRESETS, *(f"pretrained:{name}" for name in pretrained.names())]
-REFUSED = {"feature_maps": [preset for preset in EVERY if preset.endswith("-dnn")]}  # a DNN has no feature maps
+REFUSED = dict.fromkeys(("feature_maps", "dnn", "curves"), [p for p in EVERY if p.endswith("-dnn")])  # they need a CNN
 # a sample for everyday: networks without a dense layer, without convolutions, and with two convs a block
 SAMPLE = [
     ("filters", "fast"),
