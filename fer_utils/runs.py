@@ -201,8 +201,10 @@ class Run(Stored):
         if given.get("model", settings["model"]) != settings["model"]:  # these belong to the preset's own network
             settings = {name: value for name, value in settings.items() if name not in ("model_settings", "sizes")}
         settings = settings | given
-        settings.setdefault("data", data.fingerprint(settings.get("source", "auto")))
-        settings.setdefault("depends", dependencies(settings))
+        if "data" not in settings:
+            settings["data"] = data.fingerprint(settings.get("source", "auto"))
+        if "depends" not in settings:  # weights that ship with the kit have it on their card
+            settings["depends"] = dependencies(settings)
         return settings
 
     def changed(self):

@@ -83,3 +83,10 @@ def test_the_card_says_what_the_weights_reach(name, monkeypatch, store):
     said, seen = (info["scores"]["public"] for info in (pretrained.card(name), run.info))
     assert seen["n"] == said["n"] and seen["value"] == pytest.approx(said["value"], abs=0.003)  # half precision
     assert json.loads((run.folder / "run.json").read_text())["settings"]["preset"] == f"pretrained:{name}"
+
+
+@pytest.mark.parametrize("name", pretrained.names())
+def test_shipped_weights_are_a_preset_of_their_own_recipe(name, on_few_faces, store):
+    run = runs.Run(preset=f"pretrained:{name}")
+    assert run.depends == pretrained.card(name)["settings"]["depends"]
+    assert pretrained.recipe(f"pretrained:{name}") == name and pretrained.recipe("A") == "A"

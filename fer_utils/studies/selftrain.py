@@ -114,7 +114,8 @@ class SelfTraining(runs.Stored):
         kept = ("model", "model_settings", "optimizer", "learning_rate")
         settings = {name: preset[name] for name in kept if name in preset} | PROFILES[profile] | ARMS[arm] | given
         settings.setdefault("labels", settings["portion"])
-        settings.setdefault("data", data.fingerprint(settings.get("source", "auto"), VAL_SHARE))
+        if "data" not in settings:
+            settings["data"] = data.fingerprint(settings.get("source", "auto"), VAL_SHARE)
         return settings
 
     def changed(self):
