@@ -23,8 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from fer_utils.labels import CLASSES, IMAGE_SHAPE
-from fer_utils.labels import REGIONS as REGION_NAMES
+from fer_utils.labels import CLASSES, IMAGE_SHAPE, REGIONS
 
 SIDE = IMAGE_SHAPE[0]
 BATCH = 32  # images drawn at once: their fields fit into the processor's cache
@@ -68,7 +67,6 @@ LABEL_NOISE = {
 CLASS_COUNTS = (3995, 436, 4097, 7215, 4830, 3171, 4965)  # of FER2013's Training, 0 angry … 6 neutral
 SPLIT_COUNTS = {"train": 28709, "public": 3589, "private": 3589}  # of FER2013
 ASSIGN, MISLABEL = 2**32, 2**32 + 1  # random streams apart from those of the images; image i uses stream i
-REGIONS = {name: value for value, name in enumerate(REGION_NAMES) if value}  # brows, eyes, mouth -> 1, 2, 3
 
 
 class Faces(NamedTuple):
@@ -77,7 +75,7 @@ class Faces(NamedTuple):
     images: np.ndarray  # (N, 48, 48, 1) uint8
     labels: np.ndarray  # (N,) int64, 5 to 8 % of them wrong
     split: np.ndarray  # (N,) str: train, public or private
-    regions: np.ndarray  # (N, 48, 48) uint8: 0, or a value of REGIONS, also where hair, glasses or a hand cover it
+    regions: np.ndarray  # (N, 48, 48) uint8, places in labels.REGIONS, also where hair, glasses or a hand cover it
     drawn_as: np.ndarray  # (N,) int64, the class that was drawn
 
 
@@ -165,7 +163,7 @@ def draw_batch(seed, numbers, classes):
 
     regions = np.zeros(image.shape, np.uint8)
     for name, inside in {"brows": in_brows, "eyes": in_eyes, "mouth": in_mouth}.items():
-        regions[inside & (head > 0.5)] = REGIONS[name]
+        regions[inside & (head > 0.5)] = REGIONS.index(name)
     return camera(rng, image, at), regions
 
 
