@@ -97,7 +97,7 @@ def altered(images, seed=0):
         "lighter 調亮": (images.astype(int) + 20).clip(0, 255).astype(np.uint8),
         "noise 雜訊": (images + noise).round().clip(0, 255).astype(np.uint8),
         "JPEG 壓縮": np.stack([as_jpeg(image, quality=30) for image in images]),
-        "moved 移動": np.concatenate([images[:, :, :1], images[:, :, :-1]], axis=2),
+        "shifted 平移": np.concatenate([images[:, :, :1], images[:, :, :-1]], axis=2),
         "mirrored 鏡像": images[:, :, ::-1],
     }
 
