@@ -40,6 +40,10 @@ LAYERS = {
     models.cnn_c: ({"conv2d_7": "leaky_7", "dense_1": "leaky_dense_1"}, [f"conv2d_{n}" for n in (2, 4, 5, 6, 7)]),
     models.cnn_e: ({"conv2d_1_1": "conv2d_1_1"}, ["conv2d_1_2", "conv2d_2_2", "conv2d_3_2"]),
     models.cnn_small: ({"conv2d_3": "conv2d_3", "dense_1": "dense_1"}, ["conv2d_1", "conv2d_2", "conv2d_3"]),
+    models.cnn_fast: (
+        {"conv2d_1": "relu_1", "conv2d_2_2": "conv2d_2_2", "conv2d_2_3": "relu_2", "mean": "mean"},
+        ["conv2d_1", "conv2d_2_3", "conv2d_3_3", "conv2d_4_3"],  # each pooling comes before its ReLU
+    ),
 }
 
 
@@ -50,8 +54,10 @@ def test_activations_and_blocks_of_every_cnn(build, found):
     assert {name: where[name] for name in some} == some
     assert "logits" not in where
     assert feature_maps.blocks(model) == blocks
-    shown = feature_maps.feature_maps(model, IMAGES[:1], [*blocks, "dense_1"])
-    assert {name: maps.ndim for name, maps in shown.items()} == dict.fromkeys(blocks, 4) | {"dense_1": 2}
+    vector = feature_maps.vector_layer(model)
+    shown = feature_maps.feature_maps(model, IMAGES[:1], [*blocks, vector])
+    assert {name: maps.ndim for name, maps in shown.items()} == dict.fromkeys(blocks, 4) | {vector: 2}
+    assert len({maps.shape[1] for name, maps in shown.items() if name != vector}) == len(blocks)
 
 
 def test_a_network_without_convolutions_says_so():
@@ -195,9 +201,20 @@ def test_padding_and_cropping_move_the_field():
     assert [fields.receptive_field(model, name).start for name in ("pad", "conv", "cut")] == [-2, -2, -1]
 
 
-def test_a_layer_whose_window_is_unknown_says_so():
-    with pytest.raises(ValueError, match="behind layer up .UpSampling2D. is not known"):
-        fields.receptive_field(network(layers.UpSampling2D(2, name="up")), "up")
+@pytest.mark.parametrize(
+    "layer", [layers.UpSampling2D(2, name="new"), layers.DepthwiseConv2D(5, padding="same", name="new")]
+)
+def test_a_layer_whose_window_is_unknown_says_so(layer):
+    with pytest.raises(ValueError, match=f"behind layer new .{type(layer).__name__}. is not known"):
+        fields.receptive_field(network(layer), "new")
+
+
+def test_branches_of_different_strides_have_no_one_field():
+    inputs = keras.Input((48, 48, 1))
+    both = layers.Add(name="add")([layers.MaxPooling2D(2)(inputs), layers.Conv2D(1, 25)(inputs)])
+    model = models.classify(inputs, layers.Flatten()(both), "odd")
+    with pytest.raises(ValueError, match="meet in layer add have different strides"):
+        fields.receptive_field(model, "add")
 
 
 def test_the_effective_field_of_a_network_with_branches_lies_within_its_field():

@@ -45,15 +45,16 @@ def activation_layers(model):
 
 
 def blocks(model):
-    """List the last conv of each resolution, from the input on.
+    """List the last conv of each resolution of the activations, from the input on.
 
     Raises:
         ValueError: for a network without convolutions.
     """
-    convs = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    where = activation_layers(model)
+    convs = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     if not convs:
         raise ValueError(f"{model.name} has no convolutions, so it has no feature maps: choose the preset of a CNN")
-    return list({layer.output.shape[1]: layer.name for layer in convs}.values())
+    return list({model.get_layer(where[name]).output.shape[1]: name for name in convs}.values())
 
 
 def vector_layer(model):

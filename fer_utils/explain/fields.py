@@ -36,7 +36,8 @@ def receptive_field(model, layer):
         Field: size, stride and start in pixels; the whole image where the output has no height and width.
 
     Raises:
-        ValueError: for a layer whose window is unknown (one that is neither conv, pooling nor elementwise).
+        ValueError: for a layer whose window is unknown (one that is neither conv, pooling nor elementwise), and where
+            branches of different strides meet.
 
     References:
         Araujo, Norris & Sim (2019), Computing receptive fields of convolutional neural networks, Distill.
@@ -53,13 +54,15 @@ def _field(layer, known):
             known[layer.name] = Field(1, 1, 0)
         else:
             inputs = layer.input if isinstance(layer.input, list) else [layer.input]
-            before = _union([_field(tensor._keras_history.operation, known) for tensor in inputs])
+            before = _union(layer, [_field(tensor._keras_history.operation, known) for tensor in inputs])
             known[layer.name] = _moved(layer, before)
     return known[layer.name]
 
 
-def _union(fields):
+def _union(layer, fields):
     """The Field of a sum or concatenation of branches: from where the first one begins to where the last one ends."""
+    if len({field.stride for field in fields}) > 1:
+        raise ValueError(f"the branches that meet in layer {layer.name} have different strides, so it has no one field")
     start = min(field.start for field in fields)
     end = max(field.start + field.size for field in fields)
     return Field(end - start, fields[0].stride, start)
@@ -78,7 +81,8 @@ def _moved(layer, field):
         (above, _), _ = layer.padding if isinstance(layer, layers.ZeroPadding2D) else layer.cropping
         return Field(size, stride, start - stride * (above if isinstance(layer, layers.ZeroPadding2D) else -above))
     inputs = layer.input if isinstance(layer.input, list) else [layer.input]
-    if any(tensor.shape[1:3] != layer.output.shape[1:3] for tensor in inputs):
+    resized = any(tensor.shape[1:3] != layer.output.shape[1:3] for tensor in inputs)
+    if resized or hasattr(layer, "kernel_size") or hasattr(layer, "pool_size"):  # a window of another kind
         raise ValueError(f"the receptive field behind layer {layer.name} ({type(layer).__name__}) is not known")
     return field  # elementwise
 
