@@ -23,7 +23,7 @@ export FER_DATA := $(if $(wildcard $(DATA)),$(abspath $(DATA)),$(DATA))
 endif
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help setup report question site data train runs board handin check submission predict notebooks lab test lint bench clean
+.PHONY: help setup report question site data train runs board handin check submission predict notebooks translations lab test lint bench clean
 
 help:     ## what there is
 	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /: /; s/:  *## /: /' | awk -F': ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -81,8 +81,16 @@ predict: $(READY)  ## labels for a folder of face crops: make predict IMAGES=fol
 notebooks: $(READY)  ## copies in one language, to edit: make notebooks LANGS=zh-TW
 	@$(REPORT) notebooks --langs $(LANGS)
 
-lab: $(READY)  ## open the notebooks in JupyterLab
+translations: $(READY)  ## the catalogs notebooks/locale/<language>/*.po in step with the texts
+	@$(REPORT) translations --langs $(LANGS)
+
+lab: $(READY)  ## open the notebooks in JupyterLab; LANGS=zh-TW opens the copies in Chinese
+ifeq ($(filter en,$(LANGS)),)
+	@$(REPORT) notebooks --langs $(LANGS)
+	@$(BIN)/jupyter lab --notebook-dir build/notebooks/$(firstword $(LANGS))
+else
 	@$(BIN)/jupyter lab --notebook-dir notebooks
+endif
 
 test: $(READY)  ## all tests (minutes)
 	@$(BIN)/python -m pytest

@@ -15,10 +15,15 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.labels import CLASSES
+from fer_utils.words import number
 
 
 class Estimate(NamedTuple):
-    """A value with its 95 % interval and the number of images behind it."""
+    """A value with its 95 % interval and the number of images behind it.
+
+    >>> f"{share(9, 10):.0%}"
+    '90% [60%, 98%]'
+    """
 
     value: float
     low: float
@@ -26,7 +31,11 @@ class Estimate(NamedTuple):
     n: int
 
     def __str__(self):
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self:.3f}"
+
+    def __format__(self, form):
+        value, low, high = (number(part, form or ".3f") for part in self[:3])
+        return f"{value} [{low}, {high}]"
 
 
 # -- shares, accuracy and F1 -------------------------------------------------------------------------------------------
@@ -89,33 +98,31 @@ def summary(scored):
         scored: dict of name -> (labels, probs).
 
     Returns:
-        DataFrame of strings, one row per name; columns: n, accuracy and macro-F1, both with intervals.
+        Dict of columns: the names, n, and accuracy and macro-F1 as Estimates.
     """
-    rows = {
-        name: {"n": f"{len(y):,}", "accuracy": str(accuracy(y, p)), "macro-F1": str(macro_f1_estimate(y, p))}
-        for name, (y, p) in scored.items()
+    return {
+        "name": list(scored),
+        "n": [len(y) for y, _ in scored.values()],
+        "accuracy": [accuracy(y, p) for y, p in scored.values()],
+        "macro-F1": [macro_f1_estimate(y, p) for y, p in scored.values()],
     }
-    return pd.DataFrame(rows).T
 
 
 def per_class(labels, probs):
     """Compute precision, recall and F1 of each class; 0 where they are not defined.
 
     Returns:
-        DataFrame, one row per class; columns: n, precision, recall, recall_low, recall_high (Wilson), f1.
+        Dict of columns of seven: class, n, precision, recall (Estimates) and F1.
     """
     counts = confusion(labels, probs)
     n = counts.sum(axis=1)
-    recalls = [share(*hits_of_n) for hits_of_n in zip(counts.diagonal(), n, strict=True)]
-    columns = {
-        "n": n,
-        "precision": row_shares(counts.T).diagonal(),
-        "recall": row_shares(counts).diagonal(),
-        "recall_low": [recall.low for recall in recalls],
-        "recall_high": [recall.high for recall in recalls],
-        "f1": f1_scores(counts),
+    return {
+        "class": list(CLASSES),
+        "n": n.tolist(),
+        "precision": row_shares(counts.T).diagonal().tolist(),
+        "recall": [share(*hits_of_n) for hits_of_n in zip(counts.diagonal(), n, strict=True)],
+        "F1": f1_scores(counts).tolist(),
     }
-    return pd.DataFrame(columns, index=list(CLASSES))
 
 
 # -- confusion ---------------------------------------------------------------------------------------------------------
@@ -234,7 +241,7 @@ def points(value, low, high):
     >>> points(-1.234, -2.5, 0.04)
     '−1.2 [−2.5, +0.0]'
     """
-    return "–" if np.isnan(value) else f"{value:+.1f} [{low:+.1f}, {high:+.1f}]".replace("-", "−")
+    return "–" if np.isnan(value) else f"{Estimate(value, low, high, 0):+.1f}"
 
 
 def p_text(p):

@@ -292,9 +292,14 @@ def build(name, **settings):
     Raises:
         ValueError: for a name that is not in BUILDERS; the message lists those that are.
     """
+    return builder(name)(**settings)
+
+
+def builder(name):
+    """Return the function that builds a network; raises ValueError as `build` does."""
     if name not in BUILDERS:
         raise ValueError(f"model={name!r} is not one of: {', '.join(BUILDERS)}")
-    return BUILDERS[name](**settings)
+    return BUILDERS[name]
 
 
 # -- counts ------------------------------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ class Stored(pydantic.BaseModel):
     def is_finished(self):
         return (self.folder / "run.json").exists()
 
-    def fit(self):
+    def fit(self, dataset=None):
         """Return the finished run: loaded if it is in the store, else trained (or resumed)."""
         if not self.is_finished():
             locks = store() / ".locks"

@@ -7,7 +7,9 @@ execute      runs questions with papermill and keeps a receipt of each
 cells        the walk over a notebook's cells: what a reader is shown, in order, as items
 texts        Markdown, HTML and TeX of a notebook -> HTML or Typst, in one pandoc run (texts.lua, tex.lua)
 terminal     what a terminal would show of a stream
-words.json   the words around the notebooks' own texts, in each language, for print and page
+words.json   the words around the notebooks' own texts, for print and page
+translations a notebook in another language: texts of its catalogs put into it
+messages     what there is to translate, and the catalogs (notebooks/locale) in step with it
 weave        today's text around the stored outputs -> Typst chapters, in one language
 provenance   what a report says of its own origin
 copies       notebooks in one language
@@ -20,5 +22,3 @@ site/        the same as HTML pages
 
 `python -m fer_report --help` says how to call it. Importing the package imports none of them.
 """
-
-LANGUAGES = ("en", "zh-TW")

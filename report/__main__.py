@@ -1,4 +1,4 @@
-"""python -m fer_report report | question | site | notebooks | handin | check | predict: see --help."""
+"""python -m fer_report report | question | site | notebooks | translations | handin | check | predict: see --help."""
 
 import argparse
 import os
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from fer_utils.settings import SettingsError
 
-from . import LANGUAGES, build
+from . import build
 from .execute import quicken_imports, tell
 from .project import Project, UserError
 
 
 def parser():
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--langs", nargs="+", choices=LANGUAGES, default=list(LANGUAGES), help="default: both")
+    common.add_argument("--langs", nargs="+", help="default: all that notebooks/locale has")
     common.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[1], help=argparse.SUPPRESS)
     shared = argparse.ArgumentParser(add_help=False, parents=[common])
     shared.add_argument("--edition", default="complete", help="a file of report/editions (default: %(default)s)")
@@ -31,6 +31,7 @@ def parser():
     one.add_argument("notebook", help="its name, such as cnn")
     one.add_argument("--set", default="", metavar='"NAME=VALUE …"', help='parameters, such as "preset=E epochs=3"')
     commands.add_parser("notebooks", parents=[common], help="copies in one language: build/notebooks/LANG")
+    commands.add_parser("translations", parents=[common], help="the catalogs notebooks/locale in step with the texts")
     hand = commands.add_parser("handin", parents=[shared], help="report, weights, scripts: build/handin-EDITION.zip")
     tried = commands.add_parser("check", parents=[common], help="tries a hand-in as its reader will use it")
     tried.add_argument("archive", metavar="ZIP", type=Path)
@@ -47,7 +48,11 @@ def obey(command, project, options):
     if command == "notebooks":
         from . import copies
 
-        return copies.write(project, options["langs"], tell)
+        return copies.write(project, build.languages(project, options["langs"]), tell)
+    if command == "translations":
+        from . import messages
+
+        return messages.update(project, [lang for lang in options["langs"] or project.languages if lang != "en"], tell)
     if command == "handin":
         from . import handin
 

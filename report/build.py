@@ -6,10 +6,10 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from . import LANGUAGES, execute, keys, parameters, provenance, weave
+from . import execute, keys, parameters, provenance, translations, weave
 from .execute import Task, tell, write_whole
 from .keys import canonical, sha
-from .project import Question
+from .project import Question, UserError
 from .typst import fonts
 from .weave import Chapter
 
@@ -33,13 +33,13 @@ def report(project, edition="complete", profile=None, **how):
     return make(project, f"report-{edition}", chapters, chosen, cover=True, **how)
 
 
-def site(project, edition="complete", profile=None, langs=LANGUAGES, code="appendix", echo=tell, **how):
+def site(project, edition="complete", profile=None, langs=None, code="appendix", echo=tell, **how):
     """Makes build/site: index.html and a page for every question, from the same outputs as the report's."""
     chosen, chapters = answered(project, edition, profile, echo=echo, **how)
     execute.quicken_imports()
     from .site import pages
 
-    for warning in pages.write(project, chosen, chapters, langs, code):
+    for warning in pages.write(project, chosen, chapters, languages(project, langs), code):
         echo(f"  warning: {warning}")
     echo(f"{_as_typed(project.build / 'site' / 'index.html')}  written")
     return not _tell_problems(project, chapters, [], echo)
@@ -90,7 +90,7 @@ def chapter(project, question, data, profile=None, given="", new_page=True):
     return Chapter(question, Task(question.notebook, changed, sha(canonical(ingredients)), ingredients), new_page)
 
 
-def make(project, name, chapters, edition, cover, langs=LANGUAGES, code="appendix", echo=tell, **_):
+def make(project, name, chapters, edition, cover, langs=None, code="appendix", echo=tell, **_):
     """Weaves and typesets chapters that have been run: build/<name>-<lang>.pdf for every language.
 
     Args:
@@ -99,7 +99,7 @@ def make(project, name, chapters, edition, cover, langs=LANGUAGES, code="appendi
         chapters: list of Chapter.
         edition: the Edition.
         cover: whether a cover and a table of contents come first, and a page of settings and provenance at the end.
-        langs: of "en" and "zh-TW".
+        langs: list of languages; None for all that notebooks/locale has.
         code: "appendix", "inline" or "none".
         echo: called with lines of progress.
 
@@ -107,9 +107,17 @@ def make(project, name, chapters, edition, cover, langs=LANGUAGES, code="appendi
         True if every question was answered and typeset.
     """
     with ThreadPoolExecutor() as pool:  # pandoc and Typst work outside of Python: the languages share the cores
-        made = [pool.submit(_pdf, project, name, chapters, edition, cover, lang, code, echo) for lang in langs]
+        made = [pool.submit(_pdf, project, name, chapters, edition, cover, lang, code, echo) for lang in languages(project, langs)]
     problems = [problem for of_language in made for problem in of_language.result()]
     return not _tell_problems(project, chapters, problems, echo)
+
+
+def languages(project, wanted=None):
+    """Return the languages that are wanted, by default all that there are; raises UserError for an unknown one."""
+    if unknown := sorted(set(wanted or []) - set(project.languages)):
+        known = ", ".join(project.languages)
+        raise UserError(f"no translations into {', '.join(unknown)} in {project.locale}; there are: {known}")
+    return wanted or project.languages
 
 
 def _tell_problems(project, chapters, problems, echo):
@@ -127,11 +135,12 @@ def _pdf(project, name, chapters, edition, cover, lang, code, echo):
     pdf, folder = project.build / f"{name}-{lang}.pdf", project.build / "typst" / f"{name}-{lang}"
     author, data = project.author(), chapters[0].task.ingredients["data"]
     made_from = [weave.key(chapter, project, lang, code) for chapter in chapters]
-    texts = {"title": edition.title[lang]}
+    known = translations.catalog(project, lang)
+    frame, texts = translations.frame(known), {"title": known.markdown(edition.title)}
     if cover:
-        texts |= {"edition": edition.edition[lang], "course": edition.course[lang]}
+        texts |= {"edition": known.markdown(edition.edition), "course": known.markdown(edition.course)}
     fonts_wanted = os.environ.get("FER_FONTS", "")
-    key = sha(canonical([made_from, texts, edition.picture, cover, author, data, fonts_wanted]))
+    key = sha(canonical([made_from, frame, texts, edition.picture, cover, author, data, fonts_wanted]))
     stamp = folder / "stamp.json"
     warnings, problems, state = _warnings_of_same(stamp, pdf, key), [], "unchanged"
     if warnings is None:
@@ -139,7 +148,8 @@ def _pdf(project, name, chapters, edition, cover, lang, code, echo):
         warnings = [warning for chapter in chapters for warning in weave.weave(chapter, project, lang, code, folder)]
         settings = {**texts, "lang": lang, "author": author, "cover": cover, "data": project.data_line()}
         main = _main(project, chapters, edition, settings, code, folder)
-        warnings += [f"cover: {complaint}" for complaint in fonts.complaints(main)]
+        warnings += [f"cover: {complaint}" for complaint in [*translations.warnings(known), *fonts.complaints(main)]]
+        write_whole(folder / "words.json", json.dumps(frame, ensure_ascii=False).encode())
         write_whole(folder / "main.typ", main.encode())
         content, messages, problems = weave.typeset_report(folder, chapters)
         write_whole(pdf, content)

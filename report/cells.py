@@ -8,7 +8,8 @@ import base64
 import re
 from dataclasses import dataclass, replace
 
-from . import LANGUAGES
+from fer_utils.words import Catalog
+
 from .terminal import screen
 from .texts import Text
 
@@ -23,13 +24,11 @@ class View:
     """What of a notebook is shown.
 
     Attributes:
-        lang: "en" or "zh-TW".
         images: MIME types that can be shown, the best first.
         printed: whether text is shown that cells print; cells tagged `show-output` show theirs in any case.
         log: whether that on stderr is shown as well: progress bars and log lines.
     """
 
-    lang: str
     images: tuple[str, ...]
     printed: bool = False
     log: bool = False
@@ -44,9 +43,10 @@ class Wording:
 
 @dataclass(eq=False)
 class Code:
-    """The code of a cell."""
+    """The code of a cell; `lesson` is set where it belongs to the text and is shown wherever that is."""
 
     source: str
+    lesson: bool = False
 
 
 @dataclass(eq=False)
@@ -111,24 +111,33 @@ class Table:
     rows: list
 
 
-def shown(notebook, lang):
-    """Return the cells that are for a language and not tagged away, each with an id that fits into a label."""
-    others = {f"lang-{other}" for other in LANGUAGES if other != lang}
-    cells = [cell for cell in notebook.cells if not tags_of(cell) & (others | HIDDEN_CELL)]
+@dataclass(eq=False)
+class Listing:
+    """Numbered code of the kit; `files` are those that it stands in."""
+
+    name: str
+    caption: Text
+    source: str
+    files: list
+
+
+def shown(notebook):
+    """Return the cells that are not tagged away, each with an id that fits into a label."""
+    cells = [cell for cell in notebook.cells if not tags_of(cell) & HIDDEN_CELL]
     for number, cell in enumerate(cells, start=1):
         cell.id = re.sub(r"[^\w-]", "-", cell.get("id") or f"cell-{number}")
     return cells
 
 
 def items(cell, view):
-    """Yield what is shown of a cell: Text, Wording, Code, Printed, Raised, Image, Figure, Table."""
+    """Yield what is shown of a cell: Text, Wording, Code, Printed, Raised, Image, Figure, Table, Listing."""
     tags = tags_of(cell)
     if cell.cell_type == "markdown":
         text = Text(cell.id, _with_attachments(cell, view.images))
         yield Wording(text) if "question" in tags else text
     elif cell.cell_type == "code":
         if cell.source.strip() and not tags & HIDDEN_CODE:
-            yield Code(cell.source)
+            yield Code(cell.source, "show-code" in tags)
         if "show-output" in tags:
             view = replace(view, printed=True, log=True)
         for output in [] if "remove-output" in tags else merged_streams(cell.outputs):
@@ -142,8 +151,8 @@ def texts(shown_items):
 
 
 def numbered(shown_items):
-    """Return those items that have a number: figures and tables."""
-    return [item for item in shown_items if isinstance(item, Figure | Table)]
+    """Return those items that have a number: figures, tables, listings."""
+    return [item for item in shown_items if isinstance(item, Figure | Table | Listing)]
 
 
 def tags_of(cell):
@@ -182,13 +191,16 @@ def _item(output, cell, view):
         case "caption":  # for Jupyter; the figure before it carries it as well
             return None
         case "say":
-            return Text(cell, _in_language(meta["text"], view.lang))
+            return Text(cell, _english(meta["text"]))
         case "figure":
             image = _image(data, metadata, view.images)
-            return Figure(meta["name"], _caption(meta, cell, view), image, meta.get("width") == "text")
+            return Figure(meta["name"], _caption(meta, cell), image, meta.get("width") == "text")
         case "table":
-            header, *rows = ([_in_language(text, view.lang) for text in row] for row in [meta["header"], *meta["rows"]])
-            return Table(meta["name"], _caption(meta, cell, view), header, meta["align"], rows)
+            header, *rows = (list(map(_english, row)) for row in [meta["header"], *meta["rows"]])
+            return Table(meta["name"], _caption(meta, cell), header, meta["align"], rows)
+        case "listing":
+            files = list(dict.fromkeys(file for file, _ in meta["places"]))
+            return Listing(meta["name"], _caption(meta, cell), meta["source"], files)
     return _plain(data, metadata, cell, view)
 
 
@@ -218,10 +230,10 @@ def _image(data, metadata, mimes):
     return Image(mime, "".join(data[mime]), metadata.get(mime, {}).get("width")) if mime else None
 
 
-def _caption(meta, cell, view):
-    return Text(cell, _in_language(meta["caption"], view.lang))
+def _caption(meta, cell):
+    return Text(cell, _english(meta["caption"]))
 
 
-def _in_language(text, lang):
-    """Return the text of a language, of {"en": …, "zh-TW": …} or of a str that serves both."""
-    return text if isinstance(text, str) else text.get(lang) or next(iter(text.values()), "")
+def _english(text):
+    """Return a text that no catalog has translated (see `translations`) in English, and any other as it is."""
+    return Catalog().say(text)

@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import translations
 from .project import Project
 
 CITED = "cited.jsonl"  # where a notebook's process notes the trainings that it uses
@@ -46,7 +47,9 @@ class Task:
 
     def is_done(self, project):
         receipt = self.receipt(project)
-        return bool(receipt) and receipt["status"] == "ok" and self.stored(project).is_file()
+        if not receipt or receipt["status"] != "ok" or not self.stored(project).is_file():
+            return False
+        return translations.are_current(receipt["labels"], project)
 
 
 def tell(line):
@@ -133,7 +136,7 @@ def _run_one(task, project, kernels, timeout, echo, width):
     notebook, failure, cited = _execute(task, project, kernels, timeout)
     if kernels.stopping.is_set():
         return
-    seconds = round(time.monotonic() - began, 1)
+    seconds, executed = round(time.monotonic() - began, 1), json.loads(notebook)
     receipt = {
         "status": "failed" if failure else "ok",
         "failure": failure,
@@ -142,6 +145,8 @@ def _run_one(task, project, kernels, timeout, echo, width):
         "seconds": seconds,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S"),
         "cited": cited,
+        "labels": translations.labels(executed),
+        "listed": translations.listed(executed),
         **task.ingredients,
     }
     stored = task.stored(project)
@@ -222,6 +227,7 @@ class Kernels:
         self.processes = set()
         path = os.pathsep.join(filter(None, [str(project.root), os.environ.get("PYTHONPATH")]))
         self.environment = {**os.environ, "PYTHONPATH": path, "SOURCE_DATE_EPOCH": "0"}
+        self.environment["FER_LOCALE"] = str(project.locale)
         self.environment.pop("JOBS", None)  # questions that run at once; in a kernel it would multiply
         if jobs > 1:
             self.environment.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, os.cpu_count() // jobs)))

@@ -14,17 +14,17 @@ from pathlib import Path
 
 from fer_utils import settings as words
 
-from . import LANGUAGES, build, keys, parameters, trial
+from . import build, keys, parameters, trial
 from .execute import tell
 from .project import UserError
 
 SCRIPTS = Path(__file__).parent / "hw3"  # @NAMES@ in these files are filled in
 FILES = ("hw3_train.sh", "hw3_test.sh", "environment.sh", "README.md")
 NOT_NEEDED = {"kagglehub"}  # fer_utils.data imports it for `make data` only
-SHOWN_FIRST = ("zh-TW", "en")  # which language is report.pdf where there are both: the course is taught in Chinese
+SHOWN_FIRST = "zh-TW"  # the language of report.pdf where there are several: the course is taught in Chinese
 
 
-def handin(project, edition="2017-fall", profile=None, given="", langs=LANGUAGES, echo=tell, **how):
+def handin(project, edition="2017-fall", profile=None, given="", langs=None, echo=tell, **how):
     """Makes build/handin-<edition>/ and build/handin-<edition>.zip, the zip last and only if it passes `trial.check`.
 
     Args:
@@ -122,7 +122,8 @@ def assemble(project, edition, settings, langs, folder):
 
 def copy_reports(project, edition, langs, folder):
     """report.pdf is the Chinese one where there is one; the other is beside it with its language in its name."""
-    first, *others = sorted(langs, key=SHOWN_FIRST.index)
+    langs = build.languages(project, langs)
+    first, *others = sorted(langs, key=lambda lang: lang != SHOWN_FIRST)
     shutil.copyfile(project.build / f"report-{edition}-{first}.pdf", folder / "report.pdf")
     for lang in others:
         shutil.copyfile(project.build / f"report-{edition}-{lang}.pdf", folder / f"report-{lang}.pdf")

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import LANGUAGES
+from fer_utils import words
 
 
 class UserError(Exception):
@@ -25,8 +25,8 @@ class Question:
         points: share of the grade in percent, or None.
         bonus: whether it is counted among the bonus questions.
         parameters: dict of those parameters that are not the notebook's defaults.
-        wording: dict from language to Markdown, empty where the notebook's own wording stands.
-        part: dict from language to the title of the part of the report that begins with this question, or empty.
+        wording: Markdown, empty where the notebook's own wording stands.
+        part: the title of the part of the report that begins with this question, or empty.
     """
 
     id: str
@@ -35,21 +35,21 @@ class Question:
     points: float | None = None
     bonus: bool = False
     parameters: dict = field(default_factory=dict)
-    wording: dict = field(default_factory=dict)
-    part: dict = field(default_factory=dict)
+    wording: str = ""
+    part: str = ""
 
 
 @dataclass(frozen=True)
 class Edition:
-    """A report: its texts by language ({"en": …, "zh-TW": …}) and its questions in order.
+    """A report: its texts, which `translations` says in other languages, and its questions in order.
 
-    `picture` is what stands on the cover: dict of notebook, figure (its name) and caption (by language); or empty.
+    `picture` is what stands on the cover: dict of notebook, figure (its name) and caption; or empty.
     """
 
     name: str
-    title: dict
-    edition: dict
-    course: dict
+    title: str
+    edition: str
+    course: str
     questions: tuple[Question, ...]
     new_page: bool = True
     picture: dict = field(default_factory=dict)
@@ -69,11 +69,25 @@ class Project:
     def build(self):
         return self.root / "build"
 
+    @property
+    def locale(self):
+        """The folder of translations: notebooks/locale/<language>/*.po."""
+        return self.notebooks / "locale"
+
+    @functools.cached_property
+    def languages(self):
+        """The languages that reports can be in, English first."""
+        return words.languages(self.locale)
+
+    def all_notebooks(self):
+        """Paths of all notebooks, by name."""
+        return sorted(self.notebooks.glob("*.ipynb"))
+
     def notebook(self, name):
         """Path of a notebook. Raises UserError with the names there are."""
         path = self.notebooks / f"{name}.ipynb"
         if not re.fullmatch(r"[\w-]+", str(name)) or not path.is_file():
-            known = sorted(p.stem for p in self.notebooks.glob("*.ipynb"))
+            known = [p.stem for p in self.all_notebooks()]
             raise UserError(f"no notebook {name!r}; there are: {', '.join(known) or 'none'}")
         return path
 
@@ -86,22 +100,24 @@ class Project:
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} is not a notebook: {error}") from None
 
+    def editions(self):
+        """Names of all editions."""
+        return sorted(path.stem for path in (self.root / "report" / "editions").glob("*.yaml"))
+
     def edition(self, name):
         """Reads report/editions/<name>.yaml. Raises UserError, naming file and place, where it makes no sense."""
-        folder = self.root / "report" / "editions"
-        path = folder / f"{name}.yaml"
+        path = self.root / "report" / "editions" / f"{name}.yaml"
         if not re.fullmatch(r"[\w-]+", name) or not path.is_file():
-            known = sorted(p.stem for p in folder.glob("*.yaml"))
-            raise UserError(f"no edition {name!r}; there are: {', '.join(known) or 'none'}")
+            raise UserError(f"no edition {name!r}; there are: {', '.join(self.editions()) or 'none'}")
         content = _read_yaml(path)
         _check_names(content, {"title", "edition", "course", "questions", "new_page", "picture"}, path)
         if not isinstance(content.get("questions"), list) or not content["questions"]:
             raise UserError(f"{path}: `questions` must be a list with at least one question")
         return Edition(
             name=name,
-            title=_texts(content.get("title", name), path, "title"),
-            edition=_texts(content.get("edition", ""), path, "edition"),
-            course=_texts(content.get("course", ""), path, "course"),
+            title=_text(content.get("title", name), path, "title"),
+            edition=_text(content.get("edition"), path, "edition"),
+            course=_text(content.get("course"), path, "course"),
             questions=tuple(self._question(i + 1, q, path) for i, q in enumerate(content["questions"])),
             new_page=content.get("new_page", True),
             picture=self._picture(content.get("picture") or {}, path),
@@ -113,7 +129,7 @@ class Project:
         if content:
             if set(content) != {"notebook", "figure", "caption"}:
                 raise UserError(f"{where}: needs `notebook`, `figure` and `caption`")
-            return {**content, "caption": _texts(content["caption"], where, "caption")}
+            return {**content, "caption": _text(content["caption"], where, "caption")}
         return {}
 
     def _question(self, position, content, path):
@@ -124,7 +140,6 @@ class Project:
         self.notebook(content["notebook"])
         if not isinstance(content.get("parameters") or {}, dict):
             raise UserError(f"{where}: `parameters` must be a mapping from names to values")
-        wording = content.get("question")
         return Question(
             id=f"q{position}",
             notebook=content["notebook"],
@@ -132,8 +147,8 @@ class Project:
             points=content.get("points"),
             bonus=content.get("bonus", False),
             parameters=content.get("parameters") or {},
-            wording=_texts(wording, where, "question") if wording else {},
-            part=_texts(content["part"], where, "part") if content.get("part") else {},
+            wording=_text(content.get("question"), where, "question"),
+            part=_text(content.get("part"), where, "part"),
         )
 
     def author(self):
@@ -215,10 +230,8 @@ def _check_names(content, known, where):
         raise UserError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
 
 
-def _texts(value, where, name):
-    """A text that serves both languages, or one for each."""
-    if isinstance(value, dict):
-        if set(value) != set(LANGUAGES):
-            raise UserError(f"{where}: `{name}` needs exactly {' and '.join(LANGUAGES)}")
-        return {lang: str(text).strip() for lang, text in value.items()}
-    return dict.fromkeys(LANGUAGES, str(value).strip())
+def _text(value, where, name):
+    """A text in English; notebooks/locale has it in other languages."""
+    if isinstance(value, dict | list):
+        raise UserError(f"{where}: `{name}` must be a text, in English; translations go into notebooks/locale")
+    return str("" if value is None else value).strip()

@@ -14,7 +14,7 @@ READER = (
     "gfm+tex_math_dollars+footnotes+attributes+east_asian_line_breaks"
     "-tex_math_gfm-raw_attribute-yaml_metadata_block-emoji"
 )
-READERS = {"en": READER + "+smart", "zh-TW": READER}
+STRAIGHT = ("zh", "ja", "ko")  # languages whose own quotes are no curly ones
 
 ENVIRONMENTS = r"(?:align|alignat|aligned|cases|eqnarray|equation|gather|multline|split)\*?"
 BARE_TEX = re.compile(rf"\\begin\{{(?P<name>{ENVIRONMENTS})\}}.*?\\end\{{(?P=name)\}}", re.S)
@@ -67,7 +67,7 @@ def convert(texts, form, lang="en", figures=None, folder=".", prefix="", works=N
     Args:
         texts: list of Text, in the order of the notebook: TeX macros hold in all texts that follow.
         form: "site" or "typst", the folder that has the rules.
-        lang: "en" or "zh-TW".
+        lang: "en", "zh-TW", …
         figures: dict from the name that a link `[Figure](#name)` may refer to, to the words of the link on a page.
         folder: where the images are that the Markdown names.
         prefix: put before every label of Typst, so that several notebooks fit into one document.
@@ -76,7 +76,7 @@ def convert(texts, form, lang="en", figures=None, folder=".", prefix="", works=N
     Returns:
         Converted.
     """
-    task = {"form": form, "reader": READERS[lang], "prefix": prefix, "folder": str(folder)}
+    task = {"form": form, "reader": READER + ("" if lang.startswith(STRAIGHT) else "+smart"), "prefix": prefix, "folder": str(folder)}
     task |= {"figures": figures or {}, "works": works or {}}
     task["texts"] = [{"cell": text.cell, "source": _readable(text), "is_html": text.is_html} for text in texts]
     answer = _pandoc(task)

@@ -1,6 +1,6 @@
 """Weaves today's text of the notebooks around the stored outputs, in one language: a folder of Typst files, then a PDF.
 
-An edit of a text therefore never runs any code, and both languages come from one execution.
+An edit of a text therefore never runs any code, and all languages come from one execution.
 """
 
 import importlib.metadata
@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
-from . import cells
+from . import cells, translations
 from .execute import Task, quicken_imports
 from .keys import canonical, sha
 from .project import Question, UserError
@@ -34,7 +34,10 @@ def key(chapter, project, lang, code):
     notebook = project.notebook(chapter.task.notebook).read_bytes()
     receipt = canonical(chapter.task.receipt(project))
     question, works = canonical(asdict(chapter.question)), canonical(project.works)
-    return sha(toolchain(), notebook, receipt, question, works, str(chapter.new_page), lang, code)
+    texts = canonical(translations.catalog(project, lang, chapter.task.notebook))
+    listings = [translations.listing([place], project) for place in chapter.task.receipt(project)["listed"]]
+    made_from = (notebook, receipt, question, works, texts, canonical(listings), str(chapter.new_page))
+    return sha(toolchain(), *made_from, lang, code)
 
 
 @cache
@@ -51,12 +54,13 @@ def weave(chapter, project, lang, code, folder):
     Args:
         chapter: the Chapter.
         project: the Project.
-        lang: "en" or "zh-TW".
+        lang: "en", "zh-TW", …
         code: "appendix", "inline" or "none".
         folder: Path of the PDF's Typst files.
 
     Returns:
-        List of warnings: missing glyphs, links to nowhere, TeX that is not understood, images that are not there.
+        List of warnings: missing translations and glyphs, links to nowhere, TeX that is not understood, images that
+        are not there.
     """
     from .typst.compile import write_files
 
@@ -64,28 +68,30 @@ def weave(chapter, project, lang, code, folder):
     wanted = key(chapter, project, lang, code)
     if record.is_file() and (known := json.loads(record.read_text("utf-8")))["key"] == wanted:
         return known["warnings"]
-    body, media, parts = _convert(chapter, project, lang, code)
+    texts = translations.catalog(project, lang, chapter.task.notebook)
+    body, media, parts = _convert(chapter, project, texts, code)
     settings = {"number": chapter.question.number, "bonus": chapter.question.bonus}
     heading = {"id": name, **settings, "points": chapter.question.points, "new-page": chapter.new_page}
-    heading["part"] = chapter.question.part.get(lang)
+    heading["part"] = texts.markdown(chapter.question.part) or None
     files = {
         f"{name}.typ": f'#import "kit.typ": *\n#question(..{literal(heading)}, title: [{parts["title"]}])\n{body}',
         f"{name}-code.typ": f'#import "kit.typ": *\n#code-of({literal(settings["number"])}, '
         f"bonus: {literal(settings['bonus'])}, [{parts['title']}], ..{literal(parts['code'])})\n",
     }
     write_files(folder, {**files, **media})
-    warnings = [f"{chapter.task.notebook}: {warning}" for warning in parts["warnings"]]
+    complaints = [*translations.warnings(texts), *parts["warnings"]]
+    warnings = [f"{chapter.task.notebook}: {complaint}" for complaint in complaints]
     write_files(folder, {record.name: json.dumps({"key": wanted, "warnings": warnings}, ensure_ascii=False)})
     return warnings
 
 
-def _convert(chapter, project, lang, code):
+def _convert(chapter, project, texts, code):
     quicken_imports()
     from .typst.exporter import TypstExporter
 
-    notebook = merged(chapter, project, lang)
+    notebook = merged(chapter, project, texts)
     prefix, works = f"{chapter.question.id}-", project.works
-    exporter = TypstExporter(lang=lang, code=code, fragment=True, label_prefix=prefix, works=works)
+    exporter = TypstExporter(lang=texts.lang, code=code, fragment=True, label_prefix=prefix, works=works)
     metadata = {"name": chapter.task.notebook, "path": str(project.notebooks)}
     body, resources = exporter.from_notebook_node(notebook, {"metadata": metadata})
     before = ""
@@ -103,8 +109,8 @@ def failure_line(failure):
     return where + failure["message"]
 
 
-def merged(chapter, project, lang):
-    """Today's notebook with the outputs of the stored one, and with the edition's wording of the question.
+def merged(chapter, project, texts):
+    """Today's notebook with the outputs of the stored one and the edition's wording, in the language of a Catalog.
 
     Code cells are matched by position: the key says that the code of both is the same.
     """
@@ -117,12 +123,22 @@ def merged(chapter, project, lang):
         cell.outputs = ran.outputs
     if chapter.question.wording:
         notebook.cells = [c for c in notebook.cells if not _has_tag(c, "question")]
-        _insert(notebook, _after_title(notebook), "markdown", "question", chapter.question.wording[lang], ["question"])
+        _insert(notebook, _after_title(notebook), "markdown", "question", chapter.question.wording, ["question"])
+    _refresh_listings(notebook, project)
+    translations.translate(notebook, texts)
     if chapter.task.parameters:
         given = "".join(f"\n{name} = {value!r}" for name, value in chapter.task.parameters.items())
         position = next(i for i, c in enumerate(notebook.cells) if _has_tag(c, "parameters")) + 1
         _insert(notebook, position, "code", "given-parameters", "# given for this report" + given)
     return notebook
+
+
+def _refresh_listings(notebook, project):
+    """Put today's source into listings: the key says that its code is the same, not that its comments are."""
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        fer = output.get("metadata", {}).get("fer", {})
+        if "places" in fer:
+            fer["source"] = translations.listing(fer["places"], project) or fer["source"]
 
 
 def _insert(notebook, position, kind, cell_id, source, tags=()):
@@ -137,7 +153,7 @@ def _has_tag(cell, tag):
 
 
 def _after_title(notebook):
-    """Position behind the title's cells (one for each language)."""
+    """Position behind the title."""
     titles = [i for i, c in enumerate(notebook.cells) if c.cell_type == "markdown" and c.source.startswith("# ")]
     return titles[-1] + 1 if titles else 0
 
@@ -183,7 +199,7 @@ def write_picture(project, wanted, chapters, lang, folder):
         project: the Project.
         wanted: `Edition.picture`.
         chapters: list of Chapter.
-        lang: "en" or "zh-TW".
+        lang: "en", "zh-TW", …
         folder: Path of the PDF's Typst files.
 
     Returns:
@@ -196,7 +212,8 @@ def write_picture(project, wanted, chapters, lang, folder):
     if figure is None or figure.image is None:
         return False
     media = {}
-    place = literal([stored(figure.image, media), wanted["caption"][lang]])
+    caption = translations.catalog(project, lang).markdown(wanted["caption"])
+    place = literal([stored(figure.image, media), caption])
     source = f'#import "kit.typ": *\n//@ cell {wanted["figure"]}\n#cover-picture(..{place})\n'
     write_files(folder, {**media, COVER: source})
     return True
@@ -207,8 +224,8 @@ def _figure(chapter, project, wanted, lang):
     from .typst.outputs import SUFFIXES
 
     if wanted and chapter.task.notebook == wanted["notebook"]:
-        view, notebook = cells.View(lang, tuple(SUFFIXES)), merged(chapter, project, lang)
-        items = [item for cell in cells.shown(notebook, lang) for item in cells.items(cell, view)]
+        notebook = merged(chapter, project, translations.catalog(project, lang, chapter.task.notebook))
+        items = [item for cell in cells.shown(notebook) for item in cells.items(cell, cells.View(tuple(SUFFIXES)))]
         return next((item for item in cells.numbered(items) if item.name == wanted["figure"]), None)
 
 

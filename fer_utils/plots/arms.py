@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from fer_utils.labels import BILINGUAL
+from fer_utils.labels import CLASSES
 from fer_utils.plots import style
 
 RIGHT, WRONG, EARLY = "#4A6F8F", "#E6C7B3", "#C4C4C4"
@@ -72,7 +72,7 @@ def plot_recalls(compared):
         places = np.arange(len(rows)) + (number - (len(arms) - 1) / 2) * 0.24
         axis.hlines(places, rows["recall_low"], rows["recall_high"], color=color, lw=1.8, alpha=0.45)
         axis.plot(rows["recall"], places, "o", color=color, ms=4, label=arm)
-    style.name_rows(axis, [f"{BILINGUAL[c]}  (n = {n:,})" for c, n in counts.items()])
+    style.name_rows(axis, [f"{CLASSES[c]}  (n = {n:,})" for c, n in counts.items()])
     axis.set(xlabel="recall: share of the class that is recognised", xlim=(-0.02, 1.02))
     axis.set_yticks(np.arange(len(counts) - 1) + 0.5, minor=True)
     axis.grid(axis="y", which="minor")
@@ -139,14 +139,14 @@ def plot_pseudo_classes(shares, truth):
         truth: (7,) true shares of the images, drawn as black ticks.
     """
     figure, axes = style.new_panels(2.5, len(shares), sharex=True, sharey=True)
-    places = np.arange(len(BILINGUAL))
+    places = np.arange(len(CLASSES))
     for axis, (arm, (first, last)) in zip(axes, shares.items(), strict=True):
         axis.barh(places - 0.2, first, height=0.36, color=EARLY, label="first pseudo-labels")
         axis.barh(places + 0.2, last, height=0.36, color=RIGHT, label="last pseudo-labels")
         axis.vlines(truth, places - 0.45, places + 0.45, color=style.INK, lw=1.4, label="true shares")
         axis.set_title(arm)
         axis.tick_params(axis="y", length=0)
-    axes[0].set(yticks=places, yticklabels=BILINGUAL)
+    axes[0].set(yticks=places, yticklabels=CLASSES)
     axes[0].xaxis.set_major_locator(MaxNLocator(3))
     axes[0].invert_yaxis()
     style.percent(axes[0].xaxis)

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
-from fer_utils.labels import BILINGUAL
+from fer_utils.labels import CLASSES
 from fer_utils.plots import style
 
 OTHER = "#B8B8B8"  # classes that are neither true nor predicted
@@ -40,9 +40,9 @@ def _share_bars(shares, height, legend, xlabel):
     figure, (axis,) = style.new_panels(height)
     thickness = 0.84 / len(shares)
     for number, ((name, values), color) in enumerate(zip(shares.items(), style.ARMS, strict=False)):
-        places = np.arange(len(BILINGUAL)) + (number - (len(shares) - 1) / 2) * thickness
+        places = np.arange(len(CLASSES)) + (number - (len(shares) - 1) / 2) * thickness
         axis.barh(places, values, height=0.85 * thickness, color=color, label=name)
-    axis.set(yticks=range(len(BILINGUAL)), yticklabels=BILINGUAL, xlabel=xlabel)
+    axis.set(yticks=range(len(CLASSES)), yticklabels=CLASSES, xlabel=xlabel)
     axis.invert_yaxis()
     axis.tick_params(axis="y", length=0)
     style.percent(axis.xaxis)
@@ -59,7 +59,7 @@ def plot_confusion(counts, framed=()):
         framed: cells (true class, predicted class) that get a frame.
     """
     figure, (axis,) = style.new_panels(4.0)
-    _share_map(axis, counts, "{:.0%}\n{}".format, BILINGUAL, row="true class", square=True)
+    _share_map(axis, counts, "{:.0%}\n{}".format, CLASSES, row="true class", square=True)
     for true, predicted in framed:
         axis.add_patch(Rectangle((predicted, true), 1, 1, fill=False, edgecolor=style.TRAIN, lw=1.2, clip_on=False))
     axis.set(xlabel="predicted 預測", ylabel="true 真實")
@@ -98,7 +98,7 @@ def _share_map(axis, counts, text, columns, row, **settings):
         annot_kws={"fontsize": 6.5},
         cbar_kws={"label": f"share of the {row}", "shrink": 0.8, "format": PercentFormatter(1, decimals=0)},
         xticklabels=columns,
-        yticklabels=[f"{name}  (n = {n:,})" for name, n in zip(BILINGUAL, totals, strict=True)],
+        yticklabels=[f"{name}  (n = {n:,})" for name, n in zip(CLASSES, totals, strict=True)],
         **settings,
     )
     axis.tick_params(length=0)
@@ -126,8 +126,8 @@ def plot_predictions(images, probs, labels):
     for place, (image, distribution, true) in enumerate(zip(images, probs, labels, strict=True)):
         row, column = divmod(place, columns)
         predicted = int(np.argmax(distribution))
-        verdict = "✓" if predicted == true else f"→ {BILINGUAL[predicted]}"
-        style.show(axes[2 * row, column], image, f"{BILINGUAL[true]}\n{verdict}")
+        verdict = "✓" if predicted == true else f"→ {CLASSES[predicted]}"
+        style.show(axes[2 * row, column], image, f"{CLASSES[true]}\n{verdict}")
         _draw_distribution(axes[2 * row + 1, column], distribution, true, named=column == 0)
     return figure
 
@@ -135,11 +135,11 @@ def plot_predictions(images, probs, labels):
 def _draw_distribution(axis, distribution, true, named):
     """Draw probabilities as bars from 0 to 1; the prediction has its value beside it, for print in grey."""
     predicted = int(np.argmax(distribution))
-    rows = np.arange(len(BILINGUAL))
+    rows = np.arange(len(CLASSES))
     colors = [style.VALIDATION if c == true else style.TRAIN if c == predicted else OTHER for c in rows]
     axis.set_axis_on()
     axis.barh(rows, distribution, color=colors, height=0.75)
-    axis.set(yticks=rows, yticklabels=BILINGUAL if named else [], xlim=(0, 1), xticks=[])
+    axis.set(yticks=rows, yticklabels=CLASSES if named else [], xlim=(0, 1), xticks=[])
     axis.invert_yaxis()
     axis.tick_params(length=0, labelsize=6, pad=1)
     axis.spines["bottom"].set_visible(False)

@@ -5,7 +5,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from PIL import Image
 
-from fer_utils.labels import BILINGUAL, COLORS
+from fer_utils.labels import CLASSES, COLORS
 from fer_utils.plots import style
 
 # Edges of nested receptive fields, from the smallest to the largest.
@@ -202,7 +202,7 @@ def plot_dense_outputs(units, dead, logits, probs, true):
     for axis, values, title in ((middle, logits, "logits"), (right, probs, "probabilities")):
         _draw_classes(axis, values, true)
         axis.set_title(title)
-    middle.set_yticks(range(len(BILINGUAL)), BILINGUAL, fontsize=6)
+    middle.set_yticks(range(len(CLASSES)), CLASSES, fontsize=6)
     middle.margins(x=0.38)  # room for the numbers on both sides
     right.set(yticks=[], xlim=(0, 1.3))
     return figure

@@ -1,13 +1,16 @@
 """The style of all figures, as wide as the report's text with letters of 8 points, and the small parts they share."""
 
+import contextlib
 import importlib.util
 from pathlib import Path
 
 import matplotlib.style
 import numpy as np
 from matplotlib import font_manager
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.text import Text
+from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 WIDTH = 6.5  # inches: the text width of the report
 INK, QUIET = "#222222", "#8A8A8A"
@@ -129,11 +132,6 @@ def note(axis, words, place, shift, **style):
     axis.annotate(words, place, xytext=shift, textcoords="offset points", **{"fontsize": 6.5} | style)
 
 
-def minus(value, form):
-    """Format a number with a true minus sign."""
-    return f"{value:{form}}".replace("-", "−")
-
-
 # -- images ------------------------------------------------------------------------------------------------------------
 
 
@@ -166,3 +164,52 @@ def row_label(axis, words, size=6.5):
 def row_name(axis, name):
     """Write a name to the left of the first image of a row, which keeps its axes off."""
     axis.text(-0.08, 0.5, name, transform=axis.transAxes, ha="right", va="center", fontsize=7)
+
+
+# -- other languages ---------------------------------------------------------------------------------------------------
+
+
+def texts_of(figure):
+    """Return the texts of a matplotlib Figure in order, each once: labels, titles, legends, names of ticks."""
+    figure.draw_without_rendering()  # ticks get their texts when they are drawn
+    texts = [text.get_text() for text in figure.findobj(Text)]
+    return [text for text in dict.fromkeys(texts) if any(map(str.isalpha, text))]
+
+
+@contextlib.contextmanager
+def relabelled(figure, say):
+    """Give a figure other words for as long as the `with` lasts; the layout follows when it is saved.
+
+    Args:
+        figure: matplotlib Figure, of this package or any other.
+        say: function from a text to what is written instead.
+    """
+    texts = {text: text.get_text() for text in figure.findobj(Text)}
+    formatters = {axis: axis.get_major_formatter() for axis in figure.findobj(Axis)}
+    try:
+        for text, words in texts.items():
+            text.set_text(say(words))
+        for axis, formatter in formatters.items():
+            axis.major.formatter = RelabelledTicks(formatter, say)
+        yield figure
+    finally:
+        for text, words in texts.items():
+            text.set_text(words)
+        for axis, formatter in formatters.items():
+            axis.major.formatter = formatter
+
+
+class RelabelledTicks(Formatter):
+    """The ticks of another formatter, each passed through the function `say`."""
+
+    def __init__(self, inner, say):
+        self.inner, self.say = inner, say
+
+    def __call__(self, value, position=None):
+        return self.say(self.inner(value, position))
+
+    def format_ticks(self, values):
+        return list(map(self.say, self.inner.format_ticks(values)))
+
+    def get_offset(self):
+        return self.inner.get_offset()

@@ -8,7 +8,6 @@ from . import fonts
 from .literal import literal
 
 KIT = Path(__file__).with_name("kit.typ")
-WORDS = Path(__file__).parents[1] / "words.json"
 CELL = re.compile(r"^//@ cell (\S+)\n", re.M)  # written in front of every cell by the exporter
 
 
@@ -85,7 +84,7 @@ def replace_cell(folder, file, cell, message):
 
 def write_files(folder, files):
     """Write {path: bytes or str} below a folder, together with the kit; a file that is the same is left alone."""
-    for name, content in {**files, **{path.name: path.read_bytes() for path in (KIT, WORDS)}}.items():
+    for name, content in {**files, KIT.name: KIT.read_bytes()}.items():
         path = Path(folder, name)
         content = content.encode() if isinstance(content, str) else content
         if not (path.is_file() and path.read_bytes() == content):

@@ -1,5 +1,6 @@
 """Two nbconvert exporters: `jupyter nbconvert --to typst` writes Typst source, `--to typst-pdf` a PDF."""
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -7,9 +8,11 @@ from nbconvert.exporters import TemplateExporter
 from nbconvert.preprocessors import Preprocessor
 from traitlets import Bool, Dict, Enum, Unicode, default
 
-from .. import LANGUAGES, cells, texts
+from fer_utils import words
+
+from .. import cells, texts, translations
 from . import fonts
-from .compile import KIT, WORDS, TypesettingError, refused_cells, typeset, write_files
+from .compile import KIT, TypesettingError, refused_cells, typeset, write_files
 from .literal import literal
 from .outputs import SUFFIXES, pieces
 
@@ -25,8 +28,8 @@ class ToTypst(Preprocessor):
 
     def preprocess(self, nb, resources):
         exporter, inline = self.parent, self.parent.code == "inline"
-        view = cells.View(exporter.lang, tuple(SUFFIXES), printed=inline, log=inline and not exporter.fragment)
-        nb.cells = cells.shown(nb, exporter.lang)
+        view = cells.View(tuple(SUFFIXES), printed=inline, log=inline and not exporter.fragment)
+        nb.cells = cells.shown(nb)
         items = {cell.id: list(cells.items(cell, view)) for cell in nb.cells}
         everything = [item for of_cell in items.values() for item in of_cell]
         found = texts.convert(
@@ -40,7 +43,7 @@ class ToTypst(Preprocessor):
         )
         media = dict(found.media)
         for cell in nb.cells:
-            shown = [item for item in items[cell.id] if inline or not isinstance(item, cells.Code)]
+            shown = [item for item in items[cell.id] if inline or not isinstance(item, cells.Code) or item.lesson]
             cell["typst"] = "\n\n".join(self.source(item, media) for item in shown)
         title = found.title.shown if found.title else "#" + literal(resources["metadata"].get("name") or "notebook")
         code = [] if inline else [item.source for item in everything if isinstance(item, cells.Code)]
@@ -70,7 +73,7 @@ class TypstExporter(TemplateExporter):
     export_from_notebook = "Typst"
     output_mimetype = "text/x-typst"
 
-    lang = Enum(LANGUAGES, "en", help="language of the report: en or zh-TW").tag(config=True)
+    lang = Unicode("en", help="language of the words around the notebook, and of its letters").tag(config=True)
     code = Enum(
         ("inline", "appendix", "none"),
         "inline",
@@ -105,7 +108,8 @@ class TypstExporter(TemplateExporter):
         for warning in [] if self.fragment else resources["typst"]["warnings"]:
             self.log.warning("%s", warning)
         if not self.fragment:
-            resources["outputs"] |= {path.name: path.read_bytes() for path in (KIT, WORDS)}
+            frame = translations.frame(words.catalog(self.lang, [translations.REPORT]))
+            resources["outputs"] |= {KIT.name: KIT.read_bytes(), "words.json": json.dumps(frame).encode()}
         return source, resources
 
 

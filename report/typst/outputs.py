@@ -2,7 +2,7 @@
 
 import hashlib
 
-from ..cells import Code, Figure, Image, Printed, Raised, Table, Wording
+from ..cells import Code, Figure, Image, Listing, Printed, Raised, Table, Wording
 from ..texts import Text
 from .literal import literal
 
@@ -40,6 +40,9 @@ def pieces(item, prefix, media):
         case Table():
             settings = {"name": prefix + item.name, "header": item.header, "align": item.align, "rows": item.rows}
             return [f"#numbered-table(..{literal(settings)}, [", item.caption, "])"]
+        case Listing():
+            settings = {"name": prefix + item.name, "source": item.source, "files": item.files}
+            return [f"#numbered-listing(..{literal(settings)}, [", item.caption, "])"]
     raise TypeError(f"nothing prints {item!r}")
 
 

@@ -1,0 +1,182 @@
+"""English texts that can be shown in another language later, and the catalogs that say how.
+
+`words("{n} of {all}", n=3, all=7)` is the str "3 of 7" that remembers its template and its values. A catalog is what
+gettext calls one: `notebooks/locale/<language>/<notebook>.po` for the texts of a notebook, `common.po` for those that
+several notebooks or the modules use.
+"""
+
+import numbers
+import os
+import string
+from functools import cache
+from pathlib import Path
+
+FORMATTER = string.Formatter()
+
+
+def number(value, spec=""):
+    """Format a number by `spec` as `format` does, with a true minus sign; whatever is no number is only formatted."""
+    text = format(value, spec)
+    return text.replace("-", "−") if isinstance(value, numbers.Number) else text
+
+
+class Words(str):
+    """A text in English that remembers its template and its fields, also after `str(…)`, as matplotlib does to labels.
+
+    Attributes:
+        template: str with fields as `str.format` has them.
+        fields: dict from a field as it is written ("score.n:,") to its formatted value, a str or Words.
+    """
+
+    def __new__(cls, template, fields):
+        self = super().__new__(cls, _formatted(template, fields, str))
+        self.template, self.fields = template, fields
+        return self
+
+    def __str__(self):
+        return self
+
+    def __reduce__(self):
+        return Words, (self.template, self.fields)
+
+
+def words(template, /, **values):
+    """Return a text with fields, as `str.format` writes them: `words("{n:,} images", n=3589)`.
+
+    A value that is a text itself (a class name, other words) is translated together with the template.
+    """
+    return filled(template, values)
+
+
+def filled(template, values):
+    """Return `words` with the values in a mapping.
+
+    Raises:
+        LookupError: for a field whose value is not in the mapping; the message quotes the template.
+    """
+    fields = {}
+    for _, name, spec, conversion in FORMATTER.parse(template):
+        if name is not None:
+            try:
+                value, _ = FORMATTER.get_field(name, (), values)
+            except (LookupError, AttributeError) as error:
+                why = f"{{{name}}} is neither an argument nor a variable ({type(error).__name__}: {error})"
+                raise LookupError(f"the text {template!r}: {why}") from None
+            fields[_written(name, spec, conversion)] = _field(FORMATTER.convert_field(value, conversion), spec)
+    return Words(template, fields)
+
+
+def _field(value, spec):
+    return value if isinstance(value, str) and not spec else number(value, spec)
+
+
+def _written(name, spec, conversion):
+    return name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+
+
+def _formatted(template, fields, say):
+    """Return a template with its fields filled in, each passed through the function `say`."""
+    parts = []
+    for literal, name, spec, conversion in FORMATTER.parse(template):
+        parts += [literal, "" if name is None else say(fields[_written(name, spec, conversion)])]
+    return "".join(parts)
+
+
+def marked(*texts):
+    """Return the texts as they are; `make translations` finds a module's constants by this name."""
+    return texts
+
+
+LIST, SENTENCES = marked("{a}, {b}", "{a} {b}")
+
+
+def joined(texts, pattern=LIST):
+    """Return texts after one another, as a language writes a list or, with SENTENCES, its sentences."""
+    first, *rest = texts or [""]
+    for text in rest:
+        first = words(pattern, a=first, b=text)
+    return first
+
+
+def message(text):
+    """Return a text as JSON keeps it: a str, or [template, {field: the same of its value}]."""
+    if isinstance(text, Words):
+        return [text.template, {field: message(value) for field, value in text.fields.items()}]
+    return str(text)
+
+
+# -- catalogs ----------------------------------------------------------------------------------------------------------
+
+
+class Catalog(dict):
+    """Dict from English texts and templates to those of another language; empty for English.
+
+    Attributes:
+        lang: "en", "zh-TW", …
+        missing: dict from each text that was asked for in vain to the reason.
+    """
+
+    def __init__(self, lang="en", known=()):
+        super().__init__(known)
+        self.lang, self.missing = lang, {}
+
+    def say(self, text):
+        """Return a text in the language of the catalog; in English where it has none, or one with unknown fields.
+
+        Args:
+            text: str, Words or what `message` makes of them. A bare str that is not in the catalog is a name or a
+                number; that is no fault.
+        """
+        text = message(text) if isinstance(text, str) else text
+        if isinstance(text, str):
+            return self.get(text, text)
+        template, fields = text
+        try:
+            return _formatted(self._translated(template), fields, self.say)
+        except (LookupError, ValueError) as error:
+            self.missing[template] = f"its translation has an unknown field ({error})"
+            return _formatted(template, fields, self.say)
+
+    def markdown(self, source):
+        """Return a Markdown cell, whose braces are its own."""
+        return self._translated(source, has_words=any(map(str.isalpha, source)))
+
+    def _translated(self, text, has_words=None):
+        found = self.get(text)
+        if not found and self.lang != "en" and (_has_words(text) if has_words is None else has_words):
+            self.missing[text] = "not translated"
+        return found or text
+
+
+def _has_words(template):
+    """Return whether there is anything to translate between the fields of a template."""
+    return any(map(str.isalpha, "".join(literal for literal, *_ in FORMATTER.parse(template))))
+
+
+def locale():
+    """Return the folder of the catalogs: `$FER_LOCALE`, else `notebooks/locale` of the kit."""
+    return Path(os.environ.get("FER_LOCALE") or Path(__file__).resolve().parents[1] / "notebooks" / "locale")
+
+
+def languages(folder=None):
+    """Return the languages that there are, English first."""
+    others = sorted(path.name.replace("_", "-") for path in (folder or locale()).glob("*/") if any(path.glob("*.po")))
+    return ["en", *others]
+
+
+def catalog(lang, names=("*",), folder=None):
+    """Return the Catalog of a language: of the files with these names (by default all) in a folder of catalogs."""
+    folder, known = (folder or locale()) / lang.replace("-", "_"), {}
+    for name in names if lang != "en" else ():
+        for path in sorted(folder.glob(f"{name}.po")):
+            known |= _read(path, path.stat().st_mtime_ns)
+    return Catalog(lang, known)
+
+
+@cache
+def _read(path, _):
+    """Return the translations in a file that are there and not to be looked at again (fuzzy)."""
+    from babel.messages.pofile import read_po
+
+    with path.open("rb") as file:
+        return {m.id: m.string for m in read_po(file, ignore_obsolete=True) if m.id and m.string and not m.fuzzy}
