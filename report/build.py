@@ -107,7 +107,10 @@ def make(project, name, chapters, edition, cover, langs=None, code="appendix", e
         True if every question was answered and typeset.
     """
     with ThreadPoolExecutor() as pool:  # pandoc and Typst work outside of Python: the languages share the cores
-        made = [pool.submit(_pdf, project, name, chapters, edition, cover, lang, code, echo) for lang in languages(project, langs)]
+        made = [
+            pool.submit(_pdf, project, name, chapters, edition, cover, lang, code, echo)
+            for lang in languages(project, langs)
+        ]
     problems = [problem for of_language in made for problem in of_language.result()]
     return not _tell_problems(project, chapters, problems, echo)
 

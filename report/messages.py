@@ -165,7 +165,8 @@ def update(project, langs, echo):
         Whether everything is translated.
     """
     found = all_messages(project)
-    return all([_update(project, lang, name, texts, echo) for lang in langs for name, texts in found.items()])
+    complete = [_update(project, lang, name, texts, echo) for lang in langs for name, texts in found.items()]
+    return all(complete)
 
 
 def _update(project, lang, name, texts, echo):

@@ -76,7 +76,12 @@ def convert(texts, form, lang="en", figures=None, folder=".", prefix="", works=N
     Returns:
         Converted.
     """
-    task = {"form": form, "reader": READER + ("" if lang.startswith(STRAIGHT) else "+smart"), "prefix": prefix, "folder": str(folder)}
+    task = {
+        "form": form,
+        "reader": READER + ("" if lang.startswith(STRAIGHT) else "+smart"),
+        "prefix": prefix,
+        "folder": str(folder),
+    }
     task |= {"figures": figures or {}, "works": works or {}}
     task["texts"] = [{"cell": text.cell, "source": _readable(text), "is_html": text.is_html} for text in texts]
     answer = _pandoc(task)

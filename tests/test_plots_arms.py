@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_utils.labels import BILINGUAL
+from fer_utils.labels import CLASSES
 from fer_utils.plots.arms import (
     plot_arm_accuracies,
     plot_label_curve,
@@ -15,7 +15,7 @@ from fer_utils.plots.arms import (
     plot_scores,
 )
 
-ACCURACIES = {"plain 原樣": [0.5, 0.52], "resampled 重抽樣": [0.49, 0.56], "weighted": [0.4, 0.45]}
+ACCURACIES = {"plain": [0.5, 0.52], "resampled": [0.49, 0.56], "weighted": [0.4, 0.45]}
 ARMS = list(ACCURACIES)
 COMPARED = pd.DataFrame(
     {"difference": [np.nan, 1.5, -8.5], "low": [np.nan, -1, -11], "high": [np.nan, 4, -6]}, index=ARMS
@@ -31,30 +31,30 @@ SCORES = {"accuracy": dict.fromkeys(ARMS, (0.51, 0.45, 0.6, 200)), "macro-F1": d
 
 HISTORY = pd.DataFrame({"round": [1, 2, 3], "accuracy": [0.4, 0.6, 0.7], "val_accuracy": [0.4, 0.35, 0.3]})
 JUDGED = pd.DataFrame({"round": [2, 3], "n": [3, 4], "precision": [2 / 3, 1.0]})
-TWO_ARMS = {"keep all 全收": [HISTORY] * 2, "none": [HISTORY] * 2}
-TWO_JUDGED = {"keep all 全收": JUDGED, "none": JUDGED[:0]}
+TWO_ARMS = {"keep all": [HISTORY] * 2, "none": [HISTORY] * 2}
+TWO_JUDGED = {"keep all": JUDGED, "none": JUDGED[:0]}
 TRUE_SHARES = np.full(7, 1 / 7)
 CURVE = {100: (0.3, 0.25, 0.35), 400: (0.4, 0.35, 0.45), 2400: (0.5, 0.4, 0.6)}
-AT_400 = {"keep all 全收": (0.3, 0.2, 0.4), "FixMatch": (0.4, 0.35, 0.45)}
+AT_400 = {"keep all": (0.3, 0.2, 0.4), "FixMatch": (0.4, 0.35, 0.45)}
 
 # name: (figure, number of axes, words that must be on it)
 FIGURES = {
     "arm accuracies": (
         lambda: plot_arm_accuracies(ACCURACIES, COMPARED),
         2,
-        [*ARMS, "51.0%", "points against plain 原樣"],
+        [*ARMS, "51.0%", "points against plain"],
     ),
     "scores": (lambda: plot_scores(SCORES), 2, [*ARMS, *SCORES, "0.500"]),
-    "recalls": (lambda: plot_recalls(RECALLS), 1, [*ARMS, f"{BILINGUAL[1]}  (n = 21)"]),
+    "recalls": (lambda: plot_recalls(RECALLS), 1, [*ARMS, f"{CLASSES[1]}  (n = 21)"]),
     "pseudo rounds": (
         lambda: plot_pseudo_rounds(TWO_ARMS, TWO_JUDGED, [HISTORY] * 2),
         4,
-        ["keep all 全收", "round", "validation, supervised", "right", "wrong", "67%", "100%"],
+        ["keep all", "round", "validation, supervised", "right", "wrong", "67%", "100%"],
     ),
     "pseudo classes": (
-        lambda: plot_pseudo_classes({"keep all 全收": [TRUE_SHARES, np.eye(7)[3]]}, TRUE_SHARES),
+        lambda: plot_pseudo_classes({"keep all": [TRUE_SHARES, np.eye(7)[3]]}, TRUE_SHARES),
         1,
-        [*BILINGUAL, "keep all 全收", "true shares"],
+        [*CLASSES, "keep all", "true shares"],
     ),
     "label curve": (
         lambda: plot_label_curve(CURVE, AT_400, 400),

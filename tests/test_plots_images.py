@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from fer_utils import metrics
-from fer_utils.labels import BILINGUAL
+from fer_utils.labels import CLASSES
 from fer_utils.plots.classes import (
     plot_class_counts,
     plot_class_shares,
@@ -28,25 +28,25 @@ from fer_utils.plots.style import TRAIN, VALIDATION
 RNG = np.random.default_rng(0)
 FACES = RNG.integers(0, 255, (8, 48, 48, 1), dtype=np.uint8)
 PAIRS = FACES.reshape(4, 2, 48, 48, 1)
-TITLES = [["Angry 生氣\ntrain", "Sad 難過\npublic"]] * 4
+TITLES = [["Angry\ntrain", "Sad\npublic"]] * 4
 MEANS = FACES[:7].squeeze(-1).astype(float)
 SYNTHETIC = RNG.uniform(0, 255, (7, 48, 48))
-MAXIMIZED = {"pixels": (SYNTHETIC, np.arange(7) - 3.25), "real faces 真實": (SYNTHETIC, np.arange(7) + 0.125)}
+MAXIMIZED = {"pixels": (SYNTHETIC, np.arange(7) - 3.25), "real faces": (SYNTHETIC, np.arange(7) + 0.125)}
 PATCHES = RNG.uniform(0, 255, (9, 14, 14))
 PATCHES[0, :3] = np.nan
 UNITS = {f"unit {n}": (np.zeros((48, 48)), 5.5, PATCHES, np.linspace(3, 1, 9)) for n in range(3)}
 KERNELS = {"filters": RNG.normal(size=(4, 5, 5)), "units": RNG.normal(size=(9, 48, 48))}
 
 COUNTS = {split: np.arange(1, 8) for split in ("train", "val", "public", "private")}
-SHARES = {"plain": np.arange(1, 8) / 28, "resampled 重抽樣": np.full(7, 1 / 7)}
-ANSWERS = [*BILINGUAL, "contempt 輕蔑", "unknown 不明", "no face 非人臉", "tie 平手"]
+SHARES = {"plain": np.arange(1, 8) / 28, "resampled": np.full(7, 1 / 7)}
+ANSWERS = [*CLASSES, "contempt", "unknown", "no face", "tie"]
 LABELS = RNG.choice(7, 400)
 PROBS = RNG.dirichlet(np.ones(7), 400)
 CONFUSION = metrics.confusion(LABELS, PROBS)
 PREDICTED = PROBS.argmax(axis=1)
 RIGHT, WRONG = np.flatnonzero(PREDICTED == LABELS)[0], np.flatnonzero(PREDICTED != LABELS)[0]
-HIT = f"{BILINGUAL[LABELS[RIGHT]]}\n✓"
-MISTAKE = f"{BILINGUAL[LABELS[WRONG]]}\n→ {BILINGUAL[PREDICTED[WRONG]]}"
+HIT = f"{CLASSES[LABELS[RIGHT]]}\n✓"
+MISTAKE = f"{CLASSES[LABELS[WRONG]]}\n→ {CLASSES[PREDICTED[WRONG]]}"
 
 
 def few_pairs():
@@ -59,15 +59,15 @@ def predictions(place, count=1):
 
 # name: (figure, number of axes, words that must be on it)
 FIGURES = {
-    "images": (lambda: plot_images(FACES, [*BILINGUAL, None], columns=8), 8, BILINGUAL),
-    "image rows": (lambda: plot_image_rows({"as it is 原圖": FACES, "all": FACES}), 16, ["as it is 原圖", "all"]),
-    "mean faces": (lambda: plot_mean_faces(MEANS, MEANS.mean(axis=0), BILINGUAL), 14, BILINGUAL),
-    "pairs": (lambda: plot_pairs({"equal 相同": (PAIRS, TITLES)}), 8, ["equal 相同", TITLES[0][1]]),
+    "images": (lambda: plot_images(FACES, [*CLASSES, None], columns=8), 8, CLASSES),
+    "image rows": (lambda: plot_image_rows({"as it is": FACES, "all": FACES}), 16, ["as it is", "all"]),
+    "mean faces": (lambda: plot_mean_faces(MEANS, MEANS.mean(axis=0), CLASSES), 14, CLASSES),
+    "pairs": (lambda: plot_pairs({"equal": (PAIRS, TITLES)}), 8, ["equal", TITLES[0][1]]),
     "pairs, few": (few_pairs, 6, ["a", "b"]),
     "maximized": (
-        lambda: plot_maximized(MAXIMIZED, BILINGUAL),
+        lambda: plot_maximized(MAXIMIZED, CLASSES),
         14,
-        ["pixels", "real faces 真實", "−3.25", "2.12", *BILINGUAL],
+        ["pixels", "real faces", "−3.25", "2.12", *CLASSES],
     ),
     "maximized and patches": (
         lambda: plot_maximized_and_patches(UNITS),
@@ -75,12 +75,12 @@ FIGURES = {
         ["unit 0", "unit 2", "5.5", "3", "1", "synthetic"],
     ),
     "weights": (lambda: plot_weights(KERNELS), 18, [f"filters  (±{np.abs(KERNELS['filters']).max():.2g})"]),
-    "class counts": (lambda: plot_class_counts(COUNTS), 1, [*BILINGUAL, "val (n = 28)"]),
-    "class shares": (lambda: plot_class_shares(SHARES), 1, [*BILINGUAL, *SHARES, " 25.0%", " 14.3%"]),
-    "confusion": (lambda: plot_confusion(CONFUSION), 2, [BILINGUAL[0], "predicted 預測"]),
-    "confusion, framed": (lambda: plot_confusion(CONFUSION, [(0, 6), (6, 0)]), 2, [*BILINGUAL]),
+    "class counts": (lambda: plot_class_counts(COUNTS), 1, [*CLASSES, "val (n = 28)"]),
+    "class shares": (lambda: plot_class_shares(SHARES), 1, [*CLASSES, *SHARES, " 25.0%", " 14.3%"]),
+    "confusion": (lambda: plot_confusion(CONFUSION), 2, [CLASSES[0], "predicted"]),
+    "confusion, framed": (lambda: plot_confusion(CONFUSION, [(0, 6), (6, 0)]), 2, [*CLASSES]),
     "vote shares": (lambda: plot_vote_shares(np.eye(7, 11, dtype=int), ANSWERS), 2, [*ANSWERS, "100%"]),
-    "one prediction": (lambda: predictions(RIGHT), 14, [*BILINGUAL, HIT]),
+    "one prediction": (lambda: predictions(RIGHT), 14, [*CLASSES, HIT]),
     "two rows of predictions": (lambda: predictions(WRONG, 8), 28, [MISTAKE, f"{PROBS[WRONG].max():.0%}"]),
 }
 

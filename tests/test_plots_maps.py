@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fer_utils import metrics
-from fer_utils.labels import BILINGUAL
+from fer_utils.labels import CLASSES
 from fer_utils.plots.maps import (
     plot_dense_outputs,
     plot_feature_maps,
@@ -21,9 +21,9 @@ FACES = RNG.integers(0, 255, (3, 48, 48, 1), dtype=np.uint8)
 MAPS = {"occlusion": RNG.normal(size=(3, 48, 48)), "guided backprop": 10 * RNG.random((3, 48, 48))}
 PANELS = {
     part: {name: metrics.Estimate(0.2 + shift, 0.1, 0.3 + shift, 35) for name in MAPS}
-    for part, shift in (("eyes 眼", 0.0), ("mouth 嘴", 0.1))
+    for part, shift in (("eyes", 0.0), ("mouth", 0.1))
 }
-AREA = {"eyes 眼": 0.05, "mouth 嘴": 0.08}
+AREA = {"eyes": 0.05, "mouth": 0.08}
 FEATURES = {"conv2d_1": RNG.random((48, 48, 6)), "conv2d_2": 3 * RNG.random((12, 12, 5))}
 CHOSEN = {"conv2d_1": ([0, 4, 2], [5, 1, 3]), "conv2d_2": ([1, 2], [0, 3])}
 FIELDS = {"conv2d_1": (22, 22, 5), "conv2d_2": (-4, -4, 60)}
@@ -34,11 +34,11 @@ LOGITS, PROBS = np.array([-1.5, 0, 0, 2, 0, 0, 0.25]), RNG.dirichlet(np.ones(7))
 
 
 def saliency():
-    return plot_saliency(FACES, MAPS, BILINGUAL[:3])
+    return plot_saliency(FACES, MAPS, CLASSES[:3])
 
 
 def map_rows(one_scale=False):
-    return plot_map_rows(FACES, MAPS, BILINGUAL[:3], one_scale)
+    return plot_map_rows(FACES, MAPS, CLASSES[:3], one_scale)
 
 
 def region_shares():
@@ -59,9 +59,9 @@ def dense_outputs(dead=DEAD):
 
 # name: (figure, number of axes, words that must be on it)
 FIGURES = {
-    "saliency": (saliency, 3 * 5, ["Angry\n生氣", "image", "guided\nbackprop\n0–10", "occlusion,\noverlaid"]),
-    "map rows": (map_rows, 3 * 3, [*BILINGUAL[:3], "guided backprop\n0–10"]),
-    "region shares": (region_shares, 2, ["eyes 眼  (area 5.0%)", "mouth 嘴  (area 8.0%)", *MAPS]),
+    "saliency": (saliency, 3 * 5, ["Angry", "image", "guided\nbackprop\n0–10", "occlusion,\noverlaid"]),
+    "map rows": (map_rows, 3 * 3, [*CLASSES[:3], "guided backprop\n0–10"]),
+    "region shares": (region_shares, 2, ["eyes  (area 5.0%)", "mouth  (area 8.0%)", *MAPS]),
     "feature maps": (
         feature_maps,
         2 + 6 + 4,
@@ -72,7 +72,7 @@ FIGURES = {
         3,
         ["conv2d_1\nfield 5, core 4", "conv2d_2\nfield 60, core 30", "5", "60"],
     ),
-    "dense outputs": (dense_outputs, 3, [*BILINGUAL, "dead: 1", "−1.50", "logits", "probabilities"]),
+    "dense outputs": (dense_outputs, 3, [*CLASSES, "dead: 1", "−1.50", "logits", "probabilities"]),
     "dense outputs, none dead": (lambda: dense_outputs(np.zeros(4, bool)), 3, ["2.00"]),
 }
 

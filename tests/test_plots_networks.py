@@ -22,8 +22,8 @@ def history(epochs, turn=None, seconds=3.0):
     return pd.DataFrame(columns | {"accuracy": 1 - loss / 2, "val_accuracy": 1 - validation / 2})
 
 
-HISTORIES = {"CNN": history(20, turn=8), "DNN 同樣大小": history(20)}
-STARTS = {"CNN": 8, "DNN 同樣大小": None}
+HISTORIES = {"CNN": history(20, turn=8), "DNN": history(20)}
+STARTS = {"CNN": 8, "DNN": None}
 ONE_EPOCH = {"CNN": history(1), "DNN": history(1)}
 NEVER = {"CNN": None, "DNN": None}
 SHORT = history(3)
@@ -46,7 +46,7 @@ BAGS = pd.DataFrame(
 
 # name: (figure, number of axes, words that must be on it)
 FIGURES = {
-    "curves": (lambda: plot_curves(HISTORIES), 4, ["CNN", "DNN 同樣大小", "training", "validation", "epoch"]),
+    "curves": (lambda: plot_curves(HISTORIES), 4, ["CNN", "DNN", "training", "validation", "epoch"]),
     "curves against seconds": (lambda: plot_curves(HISTORIES, "seconds"), 4, ["seconds"]),
     "learning": (lambda: plot_learning(HISTORIES, STARTS), 4, ["epoch", "overfitting starts", *HISTORIES]),
     "learning, one epoch": (lambda: plot_learning(ONE_EPOCH, NEVER), 4, ["CNN", "DNN", "training"]),

@@ -5,6 +5,7 @@ from matplotlib.ticker import MaxNLocator
 
 from fer_utils.labels import CLASSES
 from fer_utils.plots import style
+from fer_utils.words import words
 
 RIGHT, WRONG, EARLY = "#4A6F8F", "#E6C7B3", "#C4C4C4"
 MARKERS = "sD^vP"
@@ -28,10 +29,10 @@ def plot_arm_accuracies(accuracies, compared):
             style.draw_interval(right, row, found[["difference", "low", "high"]], solid_capstyle="projecting")
     right.axvline(0, color=style.QUIET, lw=0.8, zorder=0)
     style.name_rows(left, list(accuracies))
-    left.set(xlabel="accuracy: a circle per run, a bar at their mean")
+    left.set(xlabel=words("accuracy: a circle per run, a bar at their mean"))
     style.percent(left.xaxis, decimals=None)
     left.margins(x=0.12)
-    right.set(xlabel=f"points against {compared.index[0]}")
+    right.set(xlabel=words("points against {arm}", arm=compared.index[0]))
     right.tick_params(axis="y", length=0)
     return figure
 
@@ -72,8 +73,8 @@ def plot_recalls(compared):
         places = np.arange(len(rows)) + (number - (len(arms) - 1) / 2) * 0.24
         axis.hlines(places, rows["recall_low"], rows["recall_high"], color=color, lw=1.8, alpha=0.45)
         axis.plot(rows["recall"], places, "o", color=color, ms=4, label=arm)
-    style.name_rows(axis, [f"{CLASSES[c]}  (n = {n:,})" for c, n in counts.items()])
-    axis.set(xlabel="recall: share of the class that is recognised", xlim=(-0.02, 1.02))
+    style.name_rows(axis, [words("{name}  (n = {n:,})", name=CLASSES[c], n=n) for c, n in counts.items()])
+    axis.set(xlabel=words("recall: share of the class that is recognised"), xlim=(-0.02, 1.02))
     axis.set_yticks(np.arange(len(counts) - 1) + 0.5, minor=True)
     axis.grid(axis="y", which="minor")
     axis.tick_params(axis="y", which="both", length=0)
@@ -100,32 +101,35 @@ def plot_pseudo_rounds(histories, judged, reference):
         _draw_rounds(above, seeds, reference)
         above.set_title(arm)
         _draw_judged(below, judged[arm])
-    axes[0, 0].set_ylabel("accuracy")
-    axes[1, 0].set_ylabel("pseudo-labels")
+    axes[0, 0].set_ylabel(words("accuracy"))
+    axes[1, 0].set_ylabel(words("pseudo-labels"))
     style.percent(axes[0, 0].yaxis)
     style.whole_numbers(axes[1, 0].xaxis)
     axes[1, 0].margins(y=0.12)
     handles = [axis.get_legend_handles_labels() for axis in axes[:, 0]]
     shown = {label: drawn for pair in handles for drawn, label in zip(*pair, strict=True)}  # each once
     figure.legend(shown.values(), shown, loc="outside upper center", ncols=len(shown))
-    figure.supxlabel("round")
+    figure.supxlabel(words("round"))
     return figure
 
 
 def _draw_rounds(axis, seeds, reference):
     """Draw the accuracies of an arm's seeds and of the supervised reference."""
+    supervised = {"color": style.QUIET, "lw": 1, "label": words("validation, supervised")}
+    training = {"color": style.TRAIN, "ms": 2, "label": words("training")}
+    validation = {"color": style.VALIDATION, "ms": 2, "label": words("validation")}
     for history, plain in zip(seeds, reference, strict=True):
-        axis.plot(plain["round"], plain["val_accuracy"], "--", color=style.QUIET, lw=1, label="validation, supervised")
-        axis.plot(history["round"], history["accuracy"], "o-", color=style.TRAIN, ms=2, label="training")
-        axis.plot(history["round"], history["val_accuracy"], "o-", color=style.VALIDATION, ms=2, label="validation")
+        axis.plot(plain["round"], plain["val_accuracy"], "--", **supervised)
+        axis.plot(history["round"], history["accuracy"], "o-", **training)
+        axis.plot(history["round"], history["val_accuracy"], "o-", **validation)
     axis.grid(axis="y")
 
 
 def _draw_judged(axis, judged):
     """Draw one bar per round; the share that is right stands above some of them."""
     right = judged["n"] * judged["precision"]
-    axis.bar(judged["round"], right, color=RIGHT, width=0.75, label="right")
-    axis.bar(judged["round"], judged["n"] - right, bottom=right, color=WRONG, width=0.75, label="wrong")
+    axis.bar(judged["round"], right, color=RIGHT, width=0.75, label=words("right"))
+    axis.bar(judged["round"], judged["n"] - right, bottom=right, color=WRONG, width=0.75, label=words("wrong"))
     for row in judged.iloc[:: len(judged) // 7 + 1].itertuples():
         style.note(axis, f"{row.precision:.0%}", (row.round, row.n), (0, 2), ha="center", fontsize=5.5)
 
@@ -141,9 +145,9 @@ def plot_pseudo_classes(shares, truth):
     figure, axes = style.new_panels(2.5, len(shares), sharex=True, sharey=True)
     places = np.arange(len(CLASSES))
     for axis, (arm, (first, last)) in zip(axes, shares.items(), strict=True):
-        axis.barh(places - 0.2, first, height=0.36, color=EARLY, label="first pseudo-labels")
-        axis.barh(places + 0.2, last, height=0.36, color=RIGHT, label="last pseudo-labels")
-        axis.vlines(truth, places - 0.45, places + 0.45, color=style.INK, lw=1.4, label="true shares")
+        axis.barh(places - 0.2, first, height=0.36, color=EARLY, label=words("first pseudo-labels"))
+        axis.barh(places + 0.2, last, height=0.36, color=RIGHT, label=words("last pseudo-labels"))
+        axis.vlines(truth, places - 0.45, places + 0.45, color=style.INK, lw=1.4, label=words("true shares"))
         axis.set_title(arm)
         axis.tick_params(axis="y", length=0)
     axes[0].set(yticks=places, yticklabels=CLASSES)
@@ -151,7 +155,7 @@ def plot_pseudo_classes(shares, truth):
     axes[0].invert_yaxis()
     style.percent(axes[0].xaxis)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
-    figure.supxlabel("share of the pseudo-labels")
+    figure.supxlabel(words("share of the pseudo-labels"))
     return figure
 
 
@@ -167,13 +171,13 @@ def plot_label_curve(curve, arms, labels):
     figure, (axis,) = style.new_panels(2.7)
     numbers, values = list(curve), np.array([estimate[:3] for estimate in curve.values()])
     axis.fill_between(numbers, values[:, 1], values[:, 2], color=style.QUIET, alpha=0.2, lw=0)
-    axis.plot(numbers, values[:, 0], "o-", color=style.ARMS[0], ms=4, label="supervised")
+    axis.plot(numbers, values[:, 0], "o-", color=style.ARMS[0], ms=4, label=words("supervised"))
     place = labels
     for (arm, (value, low, high, *_)), color, marker in zip(arms.items(), style.ARMS[1:], MARKERS, strict=False):
         place *= (max(numbers) / min(numbers)) ** 0.02  # one step to the side, on the log axis
         axis.plot([place, place], [low, high], color=color, lw=1.2, alpha=0.6)
         axis.plot(place, value, marker, color=color, ms=5, label=arm)
-    axis.set(xscale="log", xlabel="labelled images", ylabel="accuracy")
+    axis.set(xscale="log", xlabel=words("labelled images"), ylabel=words("accuracy"))
     axis.set_xticks(numbers, [f"{number:,}" for number in numbers])
     axis.set_xticks([], minor=True)
     style.percent(axis.yaxis)

@@ -6,6 +6,7 @@ from matplotlib.ticker import PercentFormatter
 
 from fer_utils.labels import CLASSES
 from fer_utils.plots import style
+from fer_utils.words import words
 
 OTHER = "#B8B8B8"  # classes that are neither true nor predicted
 
@@ -17,8 +18,11 @@ def plot_class_counts(counts):
     Args:
         counts: dict of split -> (7,) ints.
     """
-    shares = {f"{split} (n = {values.sum():,})": values / values.sum() for split, values in counts.items()}
-    return _share_bars(shares, height=2.5, legend="lower right", xlabel="share of the split")
+    shares = {
+        words("{split} (n = {n:,})", split=split, n=values.sum()): values / values.sum()
+        for split, values in counts.items()
+    }
+    return _share_bars(shares, height=2.5, legend="lower right", xlabel=words("share of the split"))
 
 
 @style.applied
@@ -28,7 +32,7 @@ def plot_class_shares(shares):
     Args:
         shares: dict of arm -> (7,) shares that sum to 1.
     """
-    figure = _share_bars(shares, height=2.6, legend="upper right", xlabel="share of the training")
+    figure = _share_bars(shares, height=2.6, legend="upper right", xlabel=words("share of the training"))
     (axis,) = figure.axes
     for bars in axis.containers:
         axis.bar_label(bars, fmt=" {:.1%}", fontsize=6)
@@ -59,10 +63,10 @@ def plot_confusion(counts, framed=()):
         framed: cells (true class, predicted class) that get a frame.
     """
     figure, (axis,) = style.new_panels(4.0)
-    _share_map(axis, counts, "{:.0%}\n{}".format, CLASSES, row="true class", square=True)
+    _share_map(axis, counts, "{:.0%}\n{}".format, CLASSES, words("share of the true class"), square=True)
     for true, predicted in framed:
         axis.add_patch(Rectangle((predicted, true), 1, 1, fill=False, edgecolor=style.TRAIN, lw=1.2, clip_on=False))
-    axis.set(xlabel="predicted 預測", ylabel="true 真實")
+    axis.set(xlabel=words("predicted"), ylabel=words("true"))
     return figure
 
 
@@ -75,13 +79,13 @@ def plot_vote_shares(counts, answers):
         answers: names of the columns.
     """
     figure, (axis,) = style.new_panels(3.2)
-    _share_map(axis, counts, lambda share, count: f"{share:.0%}", answers, row="label")
-    axis.set(xlabel="the most frequent answer 最多人的答案", ylabel="label 標籤")
+    _share_map(axis, counts, lambda share, count: f"{share:.0%}", answers, words("share of the label"))
+    axis.set(xlabel=words("the most frequent answer"), ylabel=words("label"))
     return figure
 
 
-def _share_map(axis, counts, text, columns, row, **settings):
-    """Draw each cell's share of its row as a shade, with text(share, count) in it; `row` names the row's unit."""
+def _share_map(axis, counts, text, columns, key, **settings):
+    """Draw each cell's share of its row as a shade, with text(share, count) in it; `key` says what the shade is."""
     import seaborn
 
     totals = counts.sum(axis=1)
@@ -96,9 +100,9 @@ def _share_map(axis, counts, text, columns, row, **settings):
         vmax=1,
         linewidths=0.8,
         annot_kws={"fontsize": 6.5},
-        cbar_kws={"label": f"share of the {row}", "shrink": 0.8, "format": PercentFormatter(1, decimals=0)},
+        cbar_kws={"label": key, "shrink": 0.8, "format": PercentFormatter(1, decimals=0)},
         xticklabels=columns,
-        yticklabels=[f"{name}  (n = {n:,})" for name, n in zip(CLASSES, totals, strict=True)],
+        yticklabels=[words("{name}  (n = {n:,})", name=name, n=n) for name, n in zip(CLASSES, totals, strict=True)],
         **settings,
     )
     axis.tick_params(length=0)
@@ -126,8 +130,8 @@ def plot_predictions(images, probs, labels):
     for place, (image, distribution, true) in enumerate(zip(images, probs, labels, strict=True)):
         row, column = divmod(place, columns)
         predicted = int(np.argmax(distribution))
-        verdict = "✓" if predicted == true else f"→ {CLASSES[predicted]}"
-        style.show(axes[2 * row, column], image, f"{CLASSES[true]}\n{verdict}")
+        verdict = "✓" if predicted == true else words("→ {name}", name=CLASSES[predicted])
+        style.show(axes[2 * row, column], image, words("{name}\n{verdict}", name=CLASSES[true], verdict=verdict))
         _draw_distribution(axes[2 * row + 1, column], distribution, true, named=column == 0)
     return figure
 

@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from fer_utils.plots import style
+from fer_utils.words import number, words
 
 VALUE, GRADIENT = style.VALIDATION, style.TRAIN  # blue forwards, red backwards
 ZERO = "#E4E4E4"  # the padding
@@ -28,7 +29,7 @@ def plot_conv_windows(panels):
         axis.set_title(title, fontsize=7)
         axis.set_xlabel(f"{taps.size} → {len(taps.places)}")
         axis.set_anchor("N")
-    axes[0].set_ylabel("output 輸出")
+    axes[0].set_ylabel(words("output"))
     return figure
 
 
@@ -89,31 +90,31 @@ def plot_batch_norm_graph(values, gradients):
     figure.set_layout_engine("none")  # the axes are the page, in inches
     axis = figure.add_axes((0, 0, 1, 1), xlim=(0, style.WIDTH), ylim=(0, 2.8))
     axis.set_axis_off()
-    for start, end, words, share, shift in ARROWS:
-        _draw_arrow(axis, np.array(NODES[start][0]), np.array(NODES[end][0]), words, share, shift)
+    for start, end, derivative, share, shift in ARROWS:
+        _draw_arrow(axis, np.array(NODES[start][0]), np.array(NODES[end][0]), derivative, share, shift)
     for name, ((x, y), symbol) in NODES.items():
         axis.add_patch(Rectangle((x - BOX, y - BOX), 2 * BOX, 2 * BOX, fc="white", ec=style.INK, lw=0.8, zorder=2))
         axis.text(x, y, symbol, ha="center", va="center", fontsize=9.5, zorder=3)
         column = {"ha": "center", "fontsize": 6.5, "linespacing": 1.15, "zorder": 3}
         axis.text(x, y + BOX + 0.05, _column(values[name]), color=VALUE, va="bottom", **column)
         axis.text(x, y - BOX - 0.05, _column(gradients[name]), color=GRADIENT, va="top", **column)
-    axis.text(6.4, 0.24, "above: value 上方：數值", color=VALUE, fontsize=7, ha="right")
-    axis.text(6.4, 0.08, "below: gradient of $L$ 下方：$L$ 的梯度", color=GRADIENT, fontsize=7, ha="right")
+    axis.text(6.4, 0.24, words("above: value"), color=VALUE, fontsize=7, ha="right")
+    axis.text(6.4, 0.08, words("below: gradient of $L$"), color=GRADIENT, fontsize=7, ha="right")
     return figure
 
 
-def _draw_arrow(axis, start, end, words, share, shift):
+def _draw_arrow(axis, start, end, derivative, share, shift):
     look = {"arrowstyle": "-|>", "mutation_scale": 7, "color": style.QUIET, "lw": 0.8, "shrinkA": 13, "shrinkB": 13}
     axis.add_patch(FancyArrowPatch(start, end, **look))
     place = start + share * (end - start) + shift
     background = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}
-    axis.text(*place, words, fontsize=7, ha="center", va="center", bbox=background)
+    axis.text(*place, derivative, fontsize=7, ha="center", va="center", bbox=background)
 
 
 def _column(entries):
     """Write numbers under each other, two decimals; of a long batch the first ones."""
     entries = np.atleast_1d(entries)
-    lines = [style.minus(entry, ".2f") for entry in entries[:MOST]]
+    lines = [number(entry, ".2f") for entry in entries[:MOST]]
     return "\n".join(lines + ["⋮"] * (len(entries) > MOST))
 
 
@@ -129,8 +130,8 @@ def plot_step_sizes(sweeps):
         axis.plot(sweep["float64"], "o-", color=VALUE, lw=1, ms=3, label="float64")
         axis.plot(sweep["float32"], "s-", color=style.TRAIN, mfc="white", lw=1, ms=3, label="float32")
         _draw_slopes(axis, sweep["float64"])
-        axis.set(xscale="log", yscale="log", xlabel="step $h$ 步長", title=title)
-    axes[0].set_ylabel("relative error 相對誤差")
+        axis.set(xscale="log", yscale="log", xlabel=words("step $h$"), title=title)
+    axes[0].set_ylabel(words("relative error"))
     axes[0].legend(loc="lower left")
     return figure
 

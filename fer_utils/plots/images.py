@@ -3,6 +3,7 @@
 import numpy as np
 
 from fer_utils.plots import style
+from fer_utils.words import number, words
 
 
 @style.applied
@@ -60,8 +61,8 @@ def plot_mean_faces(means, overall, titles):
     for axis, difference in zip(below, differences, strict=True):
         axis.imshow(difference, cmap="gray", vmin=-largest, vmax=largest, interpolation="nearest")
         style.frame(axis)
-    style.row_label(above[0], "mean\n平均\n0–255")
-    style.row_label(below[0], f"difference\n差異\n±{largest:.0f}")
+    style.row_label(above[0], words("mean\n0–255"))
+    style.row_label(below[0], words("difference\n±{largest:.0f}", largest=largest))
     return figure
 
 
@@ -118,8 +119,8 @@ def plot_maximized_and_patches(rows):
     figure, axes = style.new_grid(len(rows) * height + 0.16, len(rows), len(ratios), width_ratios=ratios)
     for line, (name, (image, activation, patches, activations)) in zip(axes, rows.items(), strict=True):
         _show_activations(np.delete(line, 1), name, [image, *patches], [activation, *activations])
-    style.small_title(axes[0, 0], "synthetic")
-    axes[0, 2].set_title("real, the strongest first", fontsize=6.5, pad=2)
+    style.small_title(axes[0, 0], words("synthetic"))
+    axes[0, 2].set_title(words("real, the strongest first"), fontsize=6.5, pad=2)
     return figure
 
 
@@ -129,7 +130,7 @@ def _show_activations(line, name, images, activations):
         style.show(axis, image)
         style.frame(axis, width=0.4)
         place = {"transform": axis.transAxes, "ha": "center", "va": "top"}
-        axis.text(0.5, -0.03, style.minus(activation, ".3g"), fontsize=5.5, color=style.INK, **place)
+        axis.text(0.5, -0.03, number(activation, ".3g"), fontsize=5.5, color=style.INK, **place)
     style.row_name(line[0], name)
 
 
@@ -144,7 +145,7 @@ def plot_weights(rows):
     figure = style.new_figure(len(rows) * (style.WIDTH / columns + 0.22))
     for part, (name, kernels) in zip(np.atleast_1d(figure.subfigures(len(rows))), rows.items(), strict=True):
         largest = np.abs(kernels).max()
-        part.suptitle(f"{name}  (±{largest:.2g})", x=0, ha="left", size=8)
+        part.suptitle(words("{name}  (±{largest:.2g})", name=name, largest=largest), x=0, ha="left", size=8)
         axes = part.subplots(1, columns, squeeze=False)[0]
         for axis in axes:
             axis.set_axis_off()

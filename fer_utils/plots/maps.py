@@ -7,6 +7,7 @@ from PIL import Image
 
 from fer_utils.labels import CLASSES, COLORS
 from fer_utils.plots import style
+from fer_utils.words import number, words
 
 # Edges of nested receptive fields, from the smallest to the largest.
 NESTED = ("#FFFFFF", "#FFD24D", "#F08A24", "#C0392B", "#7A1F5C", "#2B1B4D", "#111111", "#555555")
@@ -32,7 +33,7 @@ def plot_saliency(images, maps, names):
     figure, axes = style.new_grid(len(images) * side + 0.5, len(images), len(maps) + 3)
     for row, image, name, one in zip(axes, images, names, first, strict=True):
         style.show(row[0], image)
-        style.row_label(row[0], name.replace(" ", "\n"))
+        style.stack(style.row_label(row[0], name))
         style.show(row[-2], image)
         show_map(row[-2], one, scale_top(first), alpha=0.7 * np.clip(one / scale_top(first), 0, 1), cmap="Reds")
         style.show(row[-1], np.where(one >= np.quantile(one, 0.8), np.squeeze(image), 255))
@@ -40,15 +41,16 @@ def plot_saliency(images, maps, names):
     for column, values in zip(axes.T[1:], maps.values(), strict=False):
         for axis, one in zip(column, values, strict=True):
             show_map(axis, one, scale_top(values))
-    for axis, words in zip(axes[0], _saliency_heads(maps), strict=True):
-        style.small_title(axis, words, size=6)
+    for axis, head in zip(axes[0], _saliency_heads(maps), strict=True):
+        style.stack(style.small_title(axis, head, size=6))
     return figure
 
 
 def _saliency_heads(maps):
     """Return the titles of the columns, those of the maps with their scales."""
-    methods = [f"{method}\n0–{scale_top(values):.2g}".replace(" ", "\n") for method, values in maps.items()]
-    return ["image", *methods, f"{next(iter(maps))},\noverlaid", "its top\nfifth"]
+    methods = [words("{name}\n0–{top:.2g}", name=name, top=scale_top(values)) for name, values in maps.items()]
+    first = words("{name},\noverlaid", name=next(iter(maps)))
+    return [words("image"), *methods, first, words("its top\nfifth")]
 
 
 @style.applied
@@ -70,7 +72,7 @@ def plot_map_rows(images, rows, titles, one_scale=False):
         top = max(tops) if one_scale else top
         for axis, one in zip(line, maps, strict=True):
             show_map(axis, one, top)
-        style.row_label(line[0], f"{name}\n0–{top:.2g}")
+        style.row_label(line[0], words("{name}\n0–{top:.2g}", name=name, top=top))
     return figure
 
 
@@ -88,7 +90,7 @@ def plot_region_shares(panels, by_area):
         for row, method in enumerate(methods):
             style.draw_interval(axis, row, estimates[method], alpha=0.45)
         axis.axvline(by_area[region], color=style.TRAIN, lw=1, ls="--")
-        axis.set_title(f"{region}  (area {by_area[region]:.1%})")
+        axis.set_title(words("{region}  (area {share:.1%})", region=region, share=by_area[region]))
         axis.tick_params(axis="y", length=0)
         axis.grid(axis="x")
         style.percent(axis.xaxis)
@@ -124,12 +126,14 @@ def plot_feature_maps(image, maps, chosen):
     side = min((style.WIDTH - 0.9) / (columns + 2.3), 0.7)
     figure = style.new_figure(len(maps) * (2 * side + 0.36))
     grid = figure.add_gridspec(2 * len(maps), columns + 1, width_ratios=[2.2] + [1] * columns)
-    for number, (layer, values) in enumerate(maps.items()):
+    for place, (layer, values) in enumerate(maps.items()):
         height, width = values.shape[:2]
-        coarse = figure.add_subplot(grid[2 * number : 2 * number + 2, 0])
+        coarse = figure.add_subplot(grid[2 * place : 2 * place + 2, 0])
         style.show(coarse, _shrink(image, (width, height)), f"{layer}: {height}×{width}")
-        for line, (kind, channels) in enumerate(zip(("strongest", "weakest"), chosen[layer], strict=True)):
-            axes = [figure.add_subplot(grid[2 * number + line, column + 1]) for column in range(len(channels))]
+        for line, (kind, channels) in enumerate(
+            zip((words("strongest"), words("weakest")), chosen[layer], strict=True)
+        ):
+            axes = [figure.add_subplot(grid[2 * place + line, column + 1]) for column in range(len(channels))]
             _show_channels(axes, values, channels, kind)
     style.close_up(figure)
     return figure
@@ -147,7 +151,7 @@ def _show_channels(axes, values, channels, kind):
         show_map(axis, values[..., channel], top)
         style.small_title(axis, channel, size=5.5, pad=1.5)
     if axes:
-        style.row_label(axes[0], f"{kind}\n0–{top:.2g}")
+        style.row_label(axes[0], words("{name}\n0–{top:.2g}", name=kind, top=top))
 
 
 @style.applied
@@ -170,7 +174,8 @@ def plot_receptive_fields(image, fields, heats, cores):
         show_map(axis, heats[layer], scale_top(heats[layer]))
         _outline(axis, *field, ec=style.INK, ls=(0, (3, 2)))
         _outline(axis, *cores[layer], ec=style.TRAIN)
-        style.small_title(axis, f"{layer}\nfield {field[2]}, core {cores[layer][2]}", pad=3)
+        sides = {"layer": layer, "field": field[2], "core": cores[layer][2]}
+        style.small_title(axis, words("{layer}\nfield {field}, core {core}", **sides), pad=3)
     style.close_up(figure)
     return figure
 
@@ -199,7 +204,7 @@ def plot_dense_outputs(units, dead, logits, probs, true):
     """
     figure, (left, middle, right) = style.new_panels(1.75, 3, width_ratios=[2.6, 1.2, 0.9])
     _draw_units(left, units, dead)
-    for axis, values, title in ((middle, logits, "logits"), (right, probs, "probabilities")):
+    for axis, values, title in ((middle, logits, "logits"), (right, probs, words("probabilities"))):
         _draw_classes(axis, values, true)
         axis.set_title(title)
     middle.set_yticks(range(len(CLASSES)), CLASSES, fontsize=6)
@@ -213,11 +218,11 @@ def _draw_units(axis, units, dead):
     order = np.lexsort((-units, dead))
     axis.stairs(units[order], fill=True, color=style.QUIET)
     axis.axhline(0, color=style.QUIET, lw=0.6)
-    axis.set(xlim=(0, len(units)), xlabel="unit, the strongest first", ylabel="activation")
+    axis.set(xlim=(0, len(units)), xlabel=words("unit, the strongest first"), ylabel=words("activation"))
     if dead.any():
         axis.axvspan(len(units) - dead.sum(), len(units), color=style.TRAIN, alpha=0.15, lw=0)
         place = {"xycoords": ("data", "axes fraction"), "ha": "right", "va": "top"}
-        style.note(axis, f"dead: {dead.sum()}", (len(units), 0.98), (0, 0), color=style.TRAIN, **place)
+        style.note(axis, words("dead: {n}", n=dead.sum()), (len(units), 0.98), (0, 0), color=style.TRAIN, **place)
 
 
 def _draw_classes(axis, values, true):
@@ -225,7 +230,7 @@ def _draw_classes(axis, values, true):
     rows = np.arange(len(values))
     edges = [style.INK if c == true else "none" for c in rows]
     drawn = axis.barh(rows, values, color=COLORS, edgecolor=edges, linewidth=0.9, height=0.8)
-    axis.bar_label(drawn, [style.minus(value, ".2f") for value in values], fontsize=5.5, padding=2)
+    axis.bar_label(drawn, [number(value, ".2f") for value in values], fontsize=5.5, padding=2)
     axis.axvline(0, color=style.QUIET, lw=0.6)
     axis.set(xticks=[])
     axis.invert_yaxis()

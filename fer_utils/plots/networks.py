@@ -5,6 +5,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from fer_utils.plots import style
+from fer_utils.words import words
 
 
 @style.applied
@@ -18,7 +19,7 @@ def plot_accuracies(estimates):
     for row, estimate in enumerate(reversed(estimates.values())):
         style.draw_interval(axis, row, estimate, size=5)
         style.note(axis, f"{estimate.value:.1%}", (estimate.high, row), (5, 0), va="center", fontsize=7)
-    axis.set(yticks=range(len(estimates)), yticklabels=list(reversed(estimates)), xlabel="accuracy")
+    axis.set(yticks=range(len(estimates)), yticklabels=list(reversed(estimates)), xlabel=words("accuracy"))
     axis.set_ylim(-0.6, len(estimates) - 0.4)
     style.percent(axis.xaxis)
     axis.margins(x=0.12)
@@ -38,10 +39,10 @@ def plot_reliability(panels):
         axis.plot([0, 1], [0, 1], "--", color=style.QUIET, lw=0.8)
         for (name, table), color in zip(series.items(), (style.VALIDATION, style.TRAIN), strict=False):
             _draw_bins(axis, table, color, name, filled=color == style.VALIDATION)
-        axis.set(xlabel="confidence", title=network, xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axis.set(xlabel=words("confidence"), title=network, xlim=(0, 1), ylim=(0, 1), aspect="equal")
         style.percent(axis.xaxis)
         axis.legend(loc="upper left")
-    axes[0].set_ylabel("accuracy")
+    axes[0].set_ylabel(words("accuracy"))
     style.percent(axes[0].yaxis)
     return figure
 
@@ -70,8 +71,8 @@ def plot_shifts(pixels, estimates, baseline=None):
         axis.fill_between(pixels, low, high, color=color, alpha=0.15, lw=0)
         axis.plot(pixels, value, "o-", color=color, ms=3.5, label=name)
     if baseline is not None:
-        axis.axhline(baseline, color=style.QUIET, lw=0.8, ls="--", label="always the most frequent class")
-    axis.set(xlabel="shift in pixels (of 48)", ylabel="validation accuracy", xticks=pixels)
+        axis.axhline(baseline, color=style.QUIET, lw=0.8, ls="--", label=words("always the most frequent class"))
+    axis.set(xlabel=words("shift in pixels (of 48)"), ylabel=words("validation accuracy"), xticks=pixels)
     style.percent(axis.yaxis)
     axis.legend(ncols=2)
     return figure
@@ -87,11 +88,12 @@ def plot_bags(table, references):
     """
     figure, (left, right) = style.new_panels(2.6, 2)
     _draw_gains(left, table[table["size"] > 1])
-    right.plot(table["size"], table["accuracy"], "o", color=style.QUIET, ms=2.5, alpha=0.6, label="an ensemble")
-    right.plot(table.groupby("size")["accuracy"].mean(), color=style.VALIDATION, marker="o", ms=4, label="mean by size")
+    right.plot(table["size"], table["accuracy"], "o", color=style.QUIET, ms=2.5, alpha=0.6, label=words("an ensemble"))
+    means = table.groupby("size")["accuracy"].mean()
+    right.plot(means, color=style.VALIDATION, marker="o", ms=4, label=words("mean by size"))
     for (name, value), color, look in zip(references.items(), style.ARMS[2:], ("--", ":", "-."), strict=False):
         right.axhline(value, color=color, lw=1.2, ls=look, label=name)
-    right.set(xlabel="members", ylabel="accuracy")
+    right.set(xlabel=words("members"), ylabel=words("accuracy"))
     style.whole_numbers(right.xaxis)
     style.percent(right.yaxis, decimals=None)
     right.legend()
@@ -106,8 +108,9 @@ def _draw_gains(axis, several):
         rows = several[several["size"] == size]
         axis.plot(100 * rows["disagreement"], rows["gain"], "o", color=color, ms=3.5, label=f"{size}")
     axis.axhline(0, color=style.QUIET, lw=0.8, zorder=0)
-    axis.set(xlabel="mean disagreement of two members, % of images", ylabel="gain over its members' mean, points")
-    axis.legend(title="members", title_fontsize=7, handletextpad=0.1, ncols=-(-(len(sizes) + 1) // 5))
+    axis.set_xlabel(words("mean disagreement of two members, % of images"))
+    axis.set_ylabel(words("gain over its members' mean, points"))
+    axis.legend(title=words("members"), title_fontsize=7, handletextpad=0.1, ncols=-(-(len(sizes) + 1) // 5))
 
 
 @style.applied
@@ -123,8 +126,8 @@ def plot_systems(ours, reported, human):
     _draw_human(axis, *human)
     _draw_reported(axis, reported)
     _draw_ours(axis, ours, reported)
-    axis.set(xscale="log", xlabel="compute of training: epochs × images × FLOPs per image (log scale)")
-    axis.set_ylabel("test accuracy")
+    axis.set(xscale="log", xlabel=words("compute of training: epochs × images × FLOPs per image (log scale)"))
+    axis.set_ylabel(words("test accuracy"))
     style.percent(axis.yaxis)
     axis.margins(x=0.08, y=0.08)
     figure.legend(handles=_system_keys(), loc="outside upper left", ncols=4)
@@ -133,8 +136,8 @@ def plot_systems(ours, reported, human):
 
 def _draw_human(axis, low, high):
     axis.axhspan(low, high, color=style.QUIET, alpha=0.15, lw=0)
-    words = f"human accuracy: {50 * (low + high):.0f} ± {50 * (high - low):.0f} %"
-    style.note(axis, words, (0, high), (3, 2), xycoords=axis.get_yaxis_transform(), va="bottom", color=style.QUIET)
+    level = words("human accuracy: {mean:.0f} ± {half:.0f} %", mean=50 * (low + high), half=50 * (high - low))
+    style.note(axis, level, (0, high), (3, 2), xycoords=axis.get_yaxis_transform(), va="bottom", color=style.QUIET)
 
 
 def _draw_reported(axis, reported):
@@ -145,7 +148,7 @@ def _draw_reported(axis, reported):
         _mark(axis, name, x, value, hollow=True, **where)
     if any(compute is None for compute, _ in reported.values()):
         look = {"ha": "center", "va": "bottom", "fontsize": 6.5, "color": style.QUIET}
-        axis.text(1.05, 1.01, "epochs\nunknown", transform=axis.transAxes, **look)
+        axis.text(1.05, 1.01, words("epochs\nunknown"), transform=axis.transAxes, **look)
 
 
 def _draw_ours(axis, ours, reported):
@@ -177,7 +180,7 @@ def _system_keys():
     looks = {
         "CNN": {"color": _network_color("CNN")},
         "DNN": {"color": _network_color("DNN")},
-        "this kit": {"color": style.INK},
-        "the report": {"mec": style.INK, "mfc": "white"},
+        words("this kit"): {"color": style.INK},
+        words("the report"): {"mec": style.INK, "mfc": "white"},
     }
     return [Line2D([], [], marker="o", ls="", ms=5, label=label, **look) for label, look in looks.items()]

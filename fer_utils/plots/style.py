@@ -144,8 +144,8 @@ def show(axis, image, title=None):
 
 
 def small_title(axis, words, size=6.5, pad=2):
-    """Write a title centred above an image."""
-    axis.set_title(words, fontsize=size, loc="center", pad=pad)
+    """Write a title centred above an image; returns its Text."""
+    return axis.set_title(words, fontsize=size, loc="center", pad=pad)
 
 
 def frame(axis, width=0.3):
@@ -156,9 +156,15 @@ def frame(axis, width=0.3):
 
 
 def row_label(axis, words, size=6.5):
-    """Frame the first image of a row and write a label to the left of it."""
+    """Frame the first image of a row and write a label to the left of it; returns its Text."""
     frame(axis)
-    axis.set_ylabel(words, rotation=0, ha="right", va="center", fontsize=size)
+    return axis.set_ylabel(words, rotation=0, ha="right", va="center", fontsize=size)
+
+
+def stack(text):
+    """Write the words of a Text below each other, in every language."""
+    text.stacked = text.get_text()
+    text.set_text(text.stacked.replace(" ", "\n"))
 
 
 def row_name(axis, name):
@@ -172,7 +178,7 @@ def row_name(axis, name):
 def texts_of(figure):
     """Return the texts of a matplotlib Figure in order, each once: labels, titles, legends, names of ticks."""
     figure.draw_without_rendering()  # ticks get their texts when they are drawn
-    texts = [text.get_text() for text in figure.findobj(Text)]
+    texts = [getattr(text, "stacked", text.get_text()) for text in figure.findobj(Text)]
     return [text for text in dict.fromkeys(texts) if any(map(str.isalpha, text))]
 
 
@@ -188,7 +194,8 @@ def relabelled(figure, say):
     formatters = {axis: axis.get_major_formatter() for axis in figure.findobj(Axis)}
     try:
         for text, words in texts.items():
-            text.set_text(say(words))
+            stacked = getattr(text, "stacked", None)
+            text.set_text(say(stacked).replace(" ", "\n") if stacked else say(words))
         for axis, formatter in formatters.items():
             axis.major.formatter = RelabelledTicks(formatter, say)
         yield figure

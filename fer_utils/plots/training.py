@@ -3,8 +3,9 @@
 from matplotlib.lines import Line2D
 
 from fer_utils.plots import style
+from fer_utils.words import marked, words
 
-QUANTITIES = ("loss", "accuracy")
+QUANTITIES = marked("loss", "accuracy")
 
 
 @style.applied
@@ -30,7 +31,7 @@ def plot_curves(histories, against="epoch"):
                 style.whole_numbers(axis.xaxis)
         style.percent(row[1].yaxis)
     for axis in axes[-1]:
-        axis.set_xlabel(against)
+        axis.set_xlabel(words("epoch" if by_epoch else "seconds"))
     axes[0, 0].legend()
     return figure
 
@@ -56,8 +57,8 @@ def plot_arm_histories(histories):
         style.whole_numbers(axis.xaxis)
         style.percent(axis.yaxis)
     axes[0, 0].legend(handles=axes[0, 0].get_lines()[:2], loc="upper left")
-    figure.supxlabel("epoch")
-    figure.supylabel("accuracy")
+    figure.supxlabel(words("epoch"))
+    figure.supylabel(words("accuracy"))
     return figure
 
 
@@ -72,21 +73,23 @@ def plot_overfitting(histories, starts):
     for axis, (name, history) in zip(axes, histories.items(), strict=True):
         axis.fill_between(history["epoch"], history["loss"], history["val_loss"], color=style.QUIET, alpha=0.18, lw=0)
         _draw_pair(axis, history["epoch"], history, "loss")
-        axis.set(xlabel="epoch", title=name)
+        axis.set(xlabel=words("epoch"), title=name)
         style.whole_numbers(axis.xaxis)
         if starts[name]:
             axis.axvline(starts[name], color=style.INK, lw=0.8, ls=":")
             place = {"xycoords": axis.get_xaxis_transform(), "ha": "left", "va": "top"}
-            style.note(axis, f"overfitting starts: {starts[name]}", (starts[name], 0.97), (4, 0), **place)
-    axes[0].set_ylabel("loss")
+            style.note(
+                axis, words("overfitting starts: {epoch}", epoch=starts[name]), (starts[name], 0.97), (4, 0), **place
+            )
+    axes[0].set_ylabel(words("loss"))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return figure
 
 
 def _draw_pair(axis, x, history, quantity):
     """Draw a quantity on the training set in red and on the validation set in blue."""
-    axis.plot(x, history[quantity], color=style.TRAIN, label="training", **_dots(x))
-    axis.plot(x, history[f"val_{quantity}"], color=style.VALIDATION, label="validation", **_dots(x))
+    axis.plot(x, history[quantity], color=style.TRAIN, label=words("training"), **_dots(x))
+    axis.plot(x, history[f"val_{quantity}"], color=style.VALIDATION, label=words("validation"), **_dots(x))
 
 
 def _dots(x):
@@ -109,9 +112,9 @@ def plot_learning(histories, starts):
             _draw_network(column, x, history, starts[name], color)
     for axis, quantity in zip(axes[:, 0], QUANTITIES, strict=True):
         axis.set_ylabel(quantity)
-    axes[1, 0].set_xlabel("epoch")
+    axes[1, 0].set_xlabel(words("epoch"))
     style.whole_numbers(axes[1, 0].xaxis)
-    axes[1, 1].set(xlabel="seconds of training (log scale)", xscale="log")
+    axes[1, 1].set(xlabel=words("seconds of training (log scale)"), xscale="log")
     style.plain_log_ticks(axes[1, 1].xaxis)
     style.percent(axes[1, 0].yaxis)
     keys = _learning_keys(histories, ring=any(starts.values()))
@@ -131,7 +134,7 @@ def _draw_network(column, x, history, start, color):
 def _learning_keys(names, ring):
     """Return the legend: a colour per network, then what the lines and the ring mean."""
     looks = {name: {"color": color} for name, color in zip(names, style.NETWORKS, strict=False)}
-    looks |= {"validation": {"color": style.INK}, "training": {"color": style.INK, "ls": "--", "lw": 1}}
+    looks |= {words("validation"): {"color": style.INK}, words("training"): {"color": style.INK, "ls": "--", "lw": 1}}
     if ring:
-        looks["overfitting starts"] = {"marker": "o", "ls": "", "mec": style.INK, "mfc": "none", "ms": 7}
+        looks[words("overfitting starts")] = {"marker": "o", "ls": "", "mec": style.INK, "mfc": "none", "ms": 7}
     return [Line2D([], [], label=label, **look) for label, look in looks.items()]
