@@ -45,10 +45,12 @@ def parser():
 def obey(command, project, options):
     """Does what was asked for; returns whether all of it succeeded."""
     quicken_imports()
+    if "langs" in options and command != "translations":
+        options["langs"] = build.languages(project, options["langs"])
     if command == "notebooks":
         from . import copies
 
-        return copies.write(project, build.languages(project, options["langs"]), tell)
+        return copies.write(project, options["langs"], tell)
     if command == "translations":
         from . import messages
 

@@ -20,7 +20,7 @@ from .project import UserError
 
 SCRIPTS = Path(__file__).parent / "hw3"  # @NAMES@ in these files are filled in
 FILES = ("hw3_train.sh", "hw3_test.sh", "environment.sh", "README.md")
-NOT_NEEDED = {"kagglehub"}  # fer_utils.data imports it for `make data` only
+NOT_NEEDED = {"kagglehub", "babel"}  # for `make data` and for translations only
 SHOWN_FIRST = "zh-TW"  # the language of report.pdf where there are several: the course is taught in Chinese
 
 
@@ -112,7 +112,7 @@ def assemble(project, edition, settings, langs, folder):
     needed = requirements(project.root, modules)
     (folder / "requirements.txt").write_text("\n".join([*needed.values(), ""]), "utf-8")
     texts |= {"PACKAGES": " ".join(needed), "SETTINGS": shlex.join(settings)}
-    texts |= {"TITLE": project.edition(edition).title["en"], "AUTHOR": " · ".join(project.author())}
+    texts |= {"TITLE": project.edition(edition).title, "AUTHOR": " · ".join(project.author())}
     texts |= about(folder / "weights")
     for name in FILES:
         text = re.sub("@([A-Z]+)@", lambda found: texts[found[1]], (SCRIPTS / name).read_text("utf-8"))

@@ -64,7 +64,7 @@ def messages_of_report(project):
         own = [edition.title, edition.edition, edition.course, edition.picture.get("caption", "")]
         own += [text for question in edition.questions for text in (question.part, question.wording)]
         texts += [Message(text, f"{name}.yaml") for text in own]
-    return [message for message in texts if any(map(str.isalpha, message.text))]
+    return [message for message in texts if message.text]
 
 
 def texts_in(source, names=tuple(TEXTS)):

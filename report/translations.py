@@ -12,7 +12,7 @@ from pathlib import Path
 from fer_utils import words
 from fer_utils.listings import listing_of
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 COMMON, REPORT = "common", "report"
 FRAME = json.loads((HERE / "words.json").read_text("utf-8"))  # the words around the notebooks' own texts
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from catalogs import write_catalogs
 from fer_report import handin, trial
 from fer_report.project import Project, UserError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -18,7 +19,7 @@ SETTINGS = (  # quick to train, and enough to answer in more than one way
     "preset=A-dnn model=dnn model_settings={'widths': [64]} normalisation=image augmentation={} batch=15 epochs=2 "
     "learning_rate=0.003"
 )
-EDITION = "title: {en: Tiny homework, zh-TW: 小作業}\nquestions: [{notebook: cnn}]\n"
+EDITION = "title: Tiny homework\nquestions: [{notebook: cnn}]\n"
 
 
 def make_project(root):
@@ -28,6 +29,7 @@ def make_project(root):
     (root / "fer_utils").symlink_to(KIT / "fer_utils")
     shutil.copy(KIT / "requirements.txt", root)
     (root / "report/editions/tiny.yaml").write_text(EDITION, "utf-8")
+    write_catalogs(root / "notebooks/locale/zh_TW", {"report": {"Tiny homework": "小作業"}})
     (root / "report/author.yaml").write_text('name: "王小明 *#[$x"\nid: "007"\n', "utf-8")
     for name, preset in (("math", ""), ("cnn", 'preset = "E"  # which network')):
         cells = [new_markdown_cell(f"# {name}")]

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from catalogs import write_catalogs
 from fer_report import __main__ as command
-from fer_report import build, execute, keys, parameters, texts
+from fer_report import build, execute, keys, parameters, texts, translations
 from fer_report.project import Project
 from fer_report.terminal import screen
 from fer_report.typst import fonts
@@ -35,15 +36,20 @@ HOSTILE = 'A #panic("x") "q" \\ ] [ ` ``` * _ $ <a> @b // /* ~ = - + {} \n #{1/0
 SHOWN = f"""
 import json, os
 from IPython.display import display
+from fer_utils.words import catalog, message, words
 def show(bundle, **fer):
     display({{**bundle, "text/plain": "-"}}, raw=True, metadata={{"fer": fer}})
-def say(en, zh):
-    show({{"text/markdown": en}}, kind="say", text={{"en": en, "zh-TW": zh}})
-def figure(en, zh, name):
-    show({{"image/svg+xml": '{SVG}'}}, kind="figure", name=name, caption={{"en": en, "zh-TW": zh}})
-    show({{"text/markdown": en}}, kind="caption")
-def table(header, rows, en, zh, name):
-    show({{"text/html": "<table></table>"}}, kind="table", name=name, caption={{"en": en, "zh-TW": zh}},
+def say(text, **fields):
+    text = words(text, **fields)
+    show({{"text/markdown": text}}, kind="say", text=message(text))
+def figure(caption, name, label="an axis"):
+    said = {{lang: [catalog(lang).say(words(label))] for lang in ("en", "zh-TW")}}
+    images = {{"zh-TW": '{SVG}'.replace('width="9"', 'width="8"')}}
+    show({{"image/svg+xml": '{SVG}'}}, kind="figure", name=name, caption=message(words(caption)),
+         labels=[message(words(label))], said=said, images=images)
+    show({{"text/markdown": caption}}, kind="caption")
+def table(header, rows, caption, name):
+    show({{"text/html": "<table></table>"}}, kind="table", name=name, caption=message(words(caption)),
          header=header, align=["left"] + ["right"] * (len(header) - 1), rows=rows)
 def ran(name):
     open("../ran.txt", "a").write(name + "\\n")
@@ -52,10 +58,8 @@ def cite(**record):  # as fer_utils.runs.cite
 """
 
 FACES = r"""
-%% markdown lang-en
+%% markdown
 # Faces and numbers
-%% markdown lang-zh-TW
-# 臉與數字
 %% code parameters
 passes = 2  # sweeps
 lr = 0.5
@@ -72,31 +76,26 @@ run['scores'] = {'val': {'value': 0.5, 'n': 90}, 'public': {'value': 0.0625, 'lo
 cite(name='A-1', changed={}, **run)
 cite(name='A-2', changed={'augmentation': {'shift': 0.25}}, **run)
 print('printed', passes)
-%% markdown lang-en
+%% markdown
 ## Method
 See [Figure](#fig-one), [Table](#tab-one), [Figure](#fig-none), $\frac{1}{2}$.
 Intervals are those of [Wilson (1927)](https://doi.org/10.1080/01621459.1927.10502953).
-%% markdown lang-zh-TW
-## 方法
-見[圖](#fig-one)與[表](#tab-one)，**「重點」**說明 $x^2$。
 %% code
-figure('One **rectangle**.', '一個長方形。', 'fig-one')
-say(f'It took {passes} passes.', f'共 {passes} 輪。')
+figure('One **rectangle**.', 'fig-one')
+say('It took {passes} passes.', passes=passes)
 %% code
-rows = [['Happy 高興', '1,234'], ['#x[', '5']]
-table([{'en': 'class', 'zh-TW': '類別'}, 'n'], rows, 'All.', '全部。', 'tab-one')
+rows = [['Happy', '1,234'], ['#x[', '5']]
+table(['class', 'n'], rows, 'All.', 'tab-one')
 """
 OTHER = """
-%% markdown lang-en
+%% markdown
 # Another one
-%% markdown lang-zh-TW
-# 另一本筆記
 %% code parameters
 end = 'well'  # well, error or death
 %% code
 import os, shown
 shown.ran('other')
-shown.say('Before the end.', '結束之前。')
+shown.say('Before the end.')
 %% code
 if end == 'error':
     raise ValueError('bad #x[ "y"')
@@ -118,19 +117,42 @@ def listed():
     return runs.list_finished()
 """
 EDITION = """
-title: {en: Tiny report, zh-TW: 小報告}
-edition: {en: First, zh-TW: 初版}
-course: {en: Course, zh-TW: 課程}
-picture: {notebook: faces, figure: fig-one, caption: {en: "Seen before.", zh-TW: "先睹為快。"}}
+title: Tiny report
+edition: First
+course: Course
+picture: {notebook: faces, figure: fig-one, caption: "Seen before."}
 questions:
-  - part: {en: First things, zh-TW: 開端}
+  - part: First things
     number: 1
     points: 1
     notebook: faces
-    question: {en: "Which faces?", zh-TW: "哪些臉？"}
+    question: Which faces?
     parameters: {passes: 3}
   - {number: 2, notebook: other}
 """
+
+METHOD = FACES.split("%% markdown\n")[2].split("%%")[0].strip()
+CHINESE = {  # by catalog
+    "faces": {
+        "# Faces and numbers": "# 臉與數字",
+        METHOD: "## 方法\n見[圖](#fig-one)與[表](#tab-one)，**「重點」**說明 $x^2$。",
+        "One **rectangle**.": "一個長方形。",
+        "It took {passes} passes.": "共 {passes} 輪。",
+        "class": "類別",
+        "All.": "全部。",
+        "sweeps": "輪數",
+    },
+    "other": {"# Another one": "# 另一本筆記", "Before the end.": "結束之前。"},
+    "common": {"Happy": "高興", "an axis": "軸"},
+    "report": {
+        "Tiny report": "小報告",
+        "First": "初版",
+        "Course": "課程",
+        "Seen before.": "先睹為快。",
+        "First things": "開端",
+        "Which faces?": "哪些臉？",
+    },
+}
 
 
 def write_notebook(path, text):
@@ -149,6 +171,7 @@ def make_project(root):
     write_notebook(root / "notebooks/faces.ipynb", FACES)
     write_notebook(root / "notebooks/other.ipynb", OTHER)
     (root / "report/editions/complete.yaml").write_text(EDITION)
+    write_catalogs(root / "notebooks/locale/zh_TW", CHINESE)
     shutil.copy(REPOSITORY / "report/references.yml", root / "report")
     return Project(root)
 
@@ -199,7 +222,7 @@ def empty_boxes(pdf):
 
 
 def typeset_source(folder, source):
-    write_files(folder, {"main.typ": source})
+    write_files(folder, {"main.typ": source, "words.json": json.dumps(translations.FRAME)})
     return typeset(folder)[0]
 
 
@@ -228,7 +251,7 @@ def test_a_hostile_file_name_is_printed_as_it_is(built, monkeypatch):
 
 
 TYPST_TABLE = """
-show({"text/html": "<table></table>"}, kind="table", name="tab-hostile", caption={"en": HOSTILE, "zh-TW": HOSTILE},
+show({"text/html": "<table></table>"}, kind="table", name="tab-hostile", caption=HOSTILE,
      header=[HOSTILE, "n"], align=["left", "right"], rows=[[HOSTILE, HOSTILE]])
 """
 
@@ -430,7 +453,8 @@ MISTAKES = [
     ("complete.yaml", "questions: [", ["report"], "not valid YAML"),
     ("complete.yaml", "title: x", ["report"], "at least one question"),
     ("complete.yaml", "questions: [{notebook: faces, point: 1}]", ["report"], "unknown point; known are bonus"),
-    ("complete.yaml", "questions: [{notebook: faces, question: {en: x}}]", ["report"], "needs exactly en and zh-TW"),
+    ("complete.yaml", "questions: [{notebook: faces, question: {en: x}}]", ["report"], "`question` must be a text"),
+    ("complete.yaml", None, ["report", "--langs", "fr"], "no translations into fr in"),
     (
         "complete.yaml",
         "questions: [{notebook: faces, parameters: {passes: two}}]",
@@ -459,7 +483,7 @@ ENGLISH = [
     *("See Figure 1, Table 1, Figure", "Figure 1 One rectangle.", "Table 1 All.", "class", "#x[", "It took 3 passes."),
     *("Before the end.", "Code", "passes = 3"),
 ]
-CHINESE = [
+IN_CHINESE = [
     *(
         "小報告",
         "目錄",
@@ -471,7 +495,7 @@ CHINESE = [
         "見圖1與表1，「重點」說明",
         "圖1一個長方形。",
     ),
-    *("表1全部。", "類別", "共3輪。", "結束之前。", "程式碼"),
+    *("表1全部。", "類別", "高興", "共3輪。", "結束之前。", "程式碼"),
 ]
 
 
@@ -480,9 +504,9 @@ def test_the_pdf_holds_both_languages_numbers_and_references(built):
     chinese = pdf_text(built.build / "report-complete-zh-TW.pdf")
     for text in ENGLISH:
         assert text in english, text
-    for text in CHINESE:
+    for text in IN_CHINESE:
         assert text in chinese.replace(" ", ""), text
-    english, chinese = (text.split("passes = 2")[0] for text in (english, chinese))  # without the code, which has both
+    english, chinese = (text.split("passes = 2")[0] for text in (english, chinese))  # without the code
     assert "長方形" not in english and "rectangle" not in chinese and "printed" not in english
 
 
@@ -509,7 +533,7 @@ def test_a_link_to_a_known_work_becomes_a_citation(built):
 
 
 def test_warnings_name_the_cell_and_are_repeated_while_they_hold(built):
-    assert all("warning: faces: cell faces-4: link to #fig-none" in build_again(built)[1] for _ in range(2))
+    assert all("warning: faces: cell faces-3: link to #fig-none" in build_again(built)[1] for _ in range(2))
 
 
 def test_no_character_is_an_empty_box(built, tmp_path):
@@ -603,7 +627,7 @@ def test_what_typst_refuses_is_replaced_by_a_note(built):
     for path, text in originals.items():
         path.write_text(text)
     text = pdf_text(built.build / "report-complete-en.pdf")
-    assert not good and "FAILED faces: cell faces-6 cannot be typeset" in lines
+    assert not good and "FAILED faces: cell faces-4 cannot be typeset" in lines
     assert "This could not be computed" in text and "Table 1" in text and "Another one" in text
     assert build_again(built)[0]
 
@@ -643,7 +667,8 @@ def test_a_notebook_in_one_language(tmp_path):
     notebook = nbformat.read(copy, as_version=4)
     text = "".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     assert "臉與數字" in text and "Faces and numbers" not in text
-    assert [cell.metadata.get("tags") for cell in notebook.cells][:2] == [None, ["parameters"]]
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assert code[0] == "%env FER_LANG=zh-TW" and "passes = 2  # 輪數" in code[1]
     copy.write_text("edited")
     assert command.main(["notebooks", "--root", str(tmp_path)]) == 0
     assert copy.read_text() == "edited" and (project.build / "notebooks/en/faces.ipynb").is_file()
@@ -846,7 +871,7 @@ def test_an_edition_fits_its_notebooks(name):
     for question in edition.questions:
         known = parameters.defaults(project.read_notebook(question.notebook))
         parameters.chosen(question, known)
-        assert set(question.wording) == {"en", "zh-TW"} and all(question.wording.values())
+        assert question.wording
     if edition.picture:
         assert edition.picture["figure"] in project.notebook(edition.picture["notebook"]).read_text("utf-8")
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
+from catalogs import write_catalogs
 from fer_report import provenance
 from fer_report.execute import Task
 from fer_report.project import Project
@@ -68,14 +69,13 @@ def shown(data, **fer):
     return new_output("display_data", {**data, "text/plain": "-"}, metadata={"fer": fer})
 
 
-def figure(name, en, zh):
-    return shown({"image/svg+xml": SVG}, kind="figure", name=name, caption={"en": en, "zh-TW": zh})
+def figure(name, caption):
+    return shown({"image/svg+xml": SVG}, kind="figure", name=name, caption=caption)
 
 
 def table(name, header, rows):
-    caption = {"en": "All of them.", "zh-TW": "全部。"}
     align = ["left", "right"]
-    return shown({}, kind="table", name=name, caption=caption, header=header, rows=rows, align=align)
+    return shown({}, kind="table", name=name, caption="All of them.", header=header, rows=rows, align=align)
 
 
 def markdown(source, *tags):
@@ -86,19 +86,18 @@ def code(source, *outputs, tags=()):
     return new_code_cell(source, outputs=list(outputs), metadata={"tags": list(tags)})
 
 
-TITLES = [markdown("# Faces & $x^2$", "lang-en"), markdown("# 臉與 $x^2$", "lang-zh-TW")]
+METHOD = "## Method\n\nSee [Figure](#fig-a), [Table](#tab-a) and [the method](#method)."
 FACES = [
-    *TITLES,
+    markdown("# Faces & $x^2$"),
     code("passes = 2  # sweeps", tags=["parameters"]),
     code("import shown"),
-    markdown("## Method\n\nSee [Figure](#fig-a), [Table](#tab-a) and [the method](#method).", "lang-en"),
-    markdown("## 方法\n\n見[圖](#fig-a)與[表](#tab-a)，**「重點」**說明。", "lang-zh-TW"),
+    markdown(METHOD),
     code(
         "show()",
-        shown({}, kind="say", text={"en": "It took $3$ passes.", "zh-TW": "共 $3$ 輪。"}),
-        figure("fig-a", "One **rectangle** of $x$.", "一個**長方形**。"),
+        shown({}, kind="say", text=["It took ${n}$ passes.", {"n": "3"}]),
+        figure("fig-a", "One **rectangle** of $x$."),
         shown({"text/markdown": "twice"}, kind="caption"),
-        table("tab-a", [{"en": "class", "zh-TW": "類別"}, "n"], [["Happy 高興", "1,234"]]),
+        table("tab-a", ["class", "n"], [["Happy", "1,234"]]),
         new_output("stream", name="stdout", text="printed\n"),
     ),
     markdown("$$\\newcommand{\\R}{\\mathbb R} x \\in \\R \\tag{7}$$\n\n| a | b |\n|---|--:|\n| 1 | 2 |"),
@@ -106,7 +105,7 @@ FACES = [
 OTHER = [
     markdown("# Another one\n\n## Method"),
     markdown("## Method\n\n$y \\in \\R$ and [Figure](#fig-b), \ud800, ![file](dot.svg) ![pasted](attachment:p.svg)"),
-    code("draw()", figure("fig-b", "Second.", "第二。")),
+    code("draw()", figure("fig-b", "Second.")),
 ]
 NASTY = [
     markdown(f"# Nasty {HOSTILE}"),
@@ -118,8 +117,8 @@ NASTY = [
     ),
     code(
         HOSTILE,
-        shown({}, kind="say", text={"en": f"say {HOSTILE}", "zh-TW": f"說 {HOSTILE}"}),
-        figure("fig-nasty", f"caption {HOSTILE}", f"說明 {HOSTILE}"),
+        shown({}, kind="say", text=f"say {HOSTILE}"),
+        figure("fig-nasty", f"caption {HOSTILE}"),
         table("tab-nasty", [HOSTILE, "n"], [[HOSTILE, HOSTILE]]),
         new_output("display_data", {"text/html": f"{LIVE_HTML} {HOSTILE}"}),
         new_output("display_data", {"image/png": '"><script>alert(1)</script>'}),
@@ -132,18 +131,31 @@ NASTY = [
 ]
 OTHER[1]["attachments"] = {"p.svg": {"image/svg+xml": SVG}}
 EDITION = {
-    "picture": {"notebook": "other", "figure": "fig-b", "caption": {"en": "A picture.", "zh-TW": "一張圖。"}},
-    "title": {"en": "Tiny report", "zh-TW": "小報告"},
+    "picture": {"notebook": "other", "figure": "fig-b", "caption": "A picture."},
+    "title": "Tiny report",
     "questions": [
         {
             "notebook": "faces",
             "points": 1,
-            "part": {"en": "Basics", "zh-TW": "基礎"},
-            "question": {"en": "Which faces?", "zh-TW": "哪些臉？"},
+            "part": "Basics",
+            "question": "Which faces?",
         },
         {"notebook": "other", "bonus": True},
         {"notebook": "nasty"},
     ],
+}
+CHINESE = {
+    "# Faces & $x^2$": "# 臉與 $x^2$",
+    METHOD: "## 方法\n\n見[圖](#fig-a)與[表](#tab-a)，**「重點」**說明。",
+    "It took ${n}$ passes.": "共 ${n}$ 輪。",
+    "One **rectangle** of $x$.": "一個**長方形**。",
+    "class": "類別",
+    "All of them.": "全部。",
+    "Second.": "第二。",
+    "A picture.": "一張圖。",
+    "Tiny report": "小報告",
+    "Basics": "基礎",
+    "Which faces?": "哪些臉？",
 }
 SYSTEM = {"system": HOSTILE, "parameters": "1,234", "epochs": "3", "split": "public", "n": "100"}
 SYSTEM["accuracy"] = [0.5, 0.4, 0.6]
@@ -157,10 +169,11 @@ def make_project(root):
         executed = [{**cell, "id": f"{name}-{i}"} for i, cell in enumerate(cells)]
         stripped = [{**cell, "outputs": []} if cell["cell_type"] == "code" else cell for cell in executed]
         failure = {"cell": 1, "line": "x", "message": HOSTILE} if name == "nasty" else None
-        receipt = {"failure": failure, "finished": "2026-01-02T03:04:05"}
+        receipt = {"failure": failure, "finished": "2026-01-02T03:04:05", "labels": [], "listed": []}
         (root / f"build/executed/{name}-key.ipynb").write_text(json.dumps(new_notebook(cells=executed)))
         (root / f"build/executed/{name}-key.json").write_text(json.dumps(receipt))
         (root / f"notebooks/{name}.ipynb").write_text(json.dumps(new_notebook(cells=stripped)))
+    write_catalogs(root / "notebooks/locale/zh_TW", {"common": CHINESE})
     (root / "notebooks/dot.svg").write_text(SVG)
     (root / "report/editions/complete.yaml").write_text(json.dumps(EDITION))
     (root / "report/author.yaml").write_text(json.dumps({"name": HOSTILE, "id": "007"}))
@@ -170,7 +183,7 @@ def make_project(root):
 def write(project, **how):
     edition = project.edition("complete")
     chapters = [Chapter(q, Task(q.notebook, {}, "key", {"data": ""})) for q in edition.questions]
-    warnings = pages.write(project, edition, chapters, **how)
+    warnings = pages.write(project, edition, chapters, **{"langs": project.languages} | how)
     return SimpleNamespace(warnings=warnings, pages=read(project))
 
 
