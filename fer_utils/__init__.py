@@ -2,7 +2,9 @@
 
 The core, from the data to a prediction; each imports only those above it:
 
-labels      class names (en, zh-TW), colours, IMAGE_SHAPE, the splits
+words       texts with fields in English, and the gettext catalogs that say them in other languages
+listings    the source of a function, for a listing
+labels      class names, colours, IMAGE_SHAPE, the splits
 readers     the file formats in which FER2013 circulates, one small reader each
 faces       drawn faces with known landmarks: the data where there is no FER2013
 data        any source -> Dataset (images, labels, split) and its fingerprint; parsed once, then memory-mapped
@@ -17,7 +19,7 @@ pretrained  weights that ship with the kit, each with a card: preset="pretrained
 training    one training, from settings to a folder of results; resumable after any epoch
 runs        Run(settings).fit(): train once, keep the result
 predict     a finished run + images (test.csv, a folder of face crops) -> a csv id,label
-prose       sentences, tables and captions in two languages, shown by a notebook
+prose       sentences, figures, tables and listings with captions, shown by a notebook
 
 Topics beside it, each used by its own notebooks:
 
