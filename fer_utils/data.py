@@ -23,9 +23,11 @@ import numpy as np
 from fer_utils import readers
 from fer_utils.labels import CLASSES, SPLITS
 from fer_utils.readers import EXPECTED, DataError
+from fer_utils.words import words
 
 ROOT = Path(__file__).resolve().parents[1]  # of the kit
 DATA = ROOT / "data"  # where `load()` looks for a source, and where the cache is
+DRAWN = words("drawn faces")  # the name of data that the kit draws itself
 ARRAYS = ("images", "labels", "split", "regions")  # one .npy each in the cache; only drawn faces have regions
 VOTE_FILES = ("fer2013new*.csv*", "*ferplus*.csv*")  # plain or packed
 
@@ -160,7 +162,7 @@ def build(path: Path | None, val_share: float, val_seed: int) -> Dataset:
         from fer_utils.faces import draw
 
         drawn = draw()
-        rows, regions, name = readers.Rows(drawn.images, drawn.labels, drawn.split), drawn.regions, "drawn faces"
+        rows, regions, name = readers.Rows(drawn.images, drawn.labels, drawn.split), drawn.regions, DRAWN
         notes = ["These faces are drawn by the kit: they show how the methods work, not how well they work on people."]
     else:
         rows, title = readers.read(path)
@@ -262,8 +264,9 @@ def open_cache(folder: Path) -> Dataset:
     """Memory-map the arrays of a cached source."""
     meta = json.loads((folder / "meta.json").read_text("utf-8"))
     names = ARRAYS if meta["drawn"] else ARRAYS[:-1]
+    meta |= {"notes": tuple(meta["notes"]), "name": DRAWN if meta["drawn"] else meta["name"]}
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}
-    return Dataset(**arrays, **meta | {"notes": tuple(meta["notes"])})
+    return Dataset(**arrays, **meta)
 
 
 def write_cache(folder: Path, dataset: Dataset) -> None:

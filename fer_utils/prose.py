@@ -20,7 +20,7 @@ from pathlib import Path
 from IPython.display import display
 
 from fer_utils.listings import ROOT, listing_of
-from fer_utils.words import SENTENCES, catalog, filled, joined, languages, message, number, words
+from fer_utils.words import catalog, filled, joined, languages, message, number, words
 
 __all__ = ["figure", "joined", "listing", "number", "say", "table", "words"]
 
@@ -33,7 +33,7 @@ def say(*sentences, **fields):
         fields: values for the templates.
     """
     known = _known(fields)
-    text = joined([_filled(sentence, known) for sentence in sentences if sentence], SENTENCES)
+    text = joined([_filled(sentence, known) for sentence in sentences if sentence], sentences=True)
     shown = _catalog().say(text)
     _display({"text/markdown": shown, "text/plain": shown}, kind="say", text=message(text))
 
@@ -75,7 +75,7 @@ def table(rows, caption, /, name, header=None, form=None, **fields):
     """Display a typeset table, with its caption.
 
     Cells: integers get thousands commas, other numbers and Estimates three decimals unless `form` says otherwise, None
-    and NaN are a dash, and everything else is its `str`, translated if the catalogs have it.
+    and NaN are a dash, and everything else is its `str`; `words` and class names are translated.
 
     Args:
         rows: dict of column name -> values, list of dicts, list of rows, or DataFrame (its index becomes the first
@@ -93,7 +93,7 @@ def table(rows, caption, /, name, header=None, form=None, **fields):
         frame = frame.reset_index()
     forms = form if isinstance(form, dict) else dict.fromkeys(frame.columns, form)
     columns = [[_cell(value, forms.get(column)) for value in frame[column]] for column in frame.columns]
-    header = list(header or frame.columns)
+    header = [words(str(name)) for name in header or frame.columns]
     align = ["right" if i and _are_numbers(cells) else "left" for i, cells in enumerate(columns)]
     lines = [list(line) for line in zip(*columns, strict=True)]
     details = {"header": list(map(message, header)), "rows": [list(map(message, line)) for line in lines]}
@@ -105,7 +105,7 @@ def _cell(value, form):
     if value is None or value is not value:  # NaN is not itself
         return "–"
     if isinstance(value, str | bool):
-        return value if isinstance(value, str) else str(value)
+        return str(value)
     if isinstance(value, numbers.Integral):
         return number(value, ",d")
     return number(value, form or (".3f" if isinstance(value, numbers.Number) else ""))

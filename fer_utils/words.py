@@ -43,7 +43,8 @@ class Words(str):
 def words(template, /, **values):
     """Return a text with fields, as `str.format` writes them: `words("{n:,} images", n=3589)`.
 
-    A value that is a text itself (a class name, other words) is translated together with the template.
+    A value that is a text itself (a class name, other words) is translated together with the template; a bare str is
+    a name and stays as it is.
     """
     return filled(template, values)
 
@@ -83,18 +84,15 @@ def _formatted(template, fields, say):
 
 
 def marked(*texts):
-    """Return the texts as they are; `make translations` finds a module's constants by this name."""
-    return texts
+    """Return several texts without values as a tuple of `words`, such as a module's constants."""
+    return tuple(map(words, texts))
 
 
-LIST, SENTENCES = marked("{a}, {b}", "{a} {b}")
-
-
-def joined(texts, pattern=LIST):
-    """Return texts after one another, as a language writes a list or, with SENTENCES, its sentences."""
+def joined(texts, sentences=False):
+    """Return texts after one another, as a language writes a list, or its sentences."""
     first, *rest = texts or [""]
     for text in rest:
-        first = words(pattern, a=first, b=text)
+        first = words("{a} {b}" if sentences else "{a}, {b}", a=first, b=text)
     return first
 
 
@@ -124,12 +122,11 @@ class Catalog(dict):
         """Return a text in the language of the catalog; in English where it has none, or one with unknown fields.
 
         Args:
-            text: str, Words or what `message` makes of them. A bare str that is not in the catalog is a name or a
-                number; that is no fault.
+            text: Words, or what `message` makes of them; a bare str is a name or a number and stays as it is.
         """
         text = message(text) if isinstance(text, str) else text
         if isinstance(text, str):
-            return self.get(text, text)
+            return text
         template, fields = text
         try:
             return _formatted(self._translated(template), fields, self.say)

@@ -149,7 +149,7 @@ def _pdf(project, name, chapters, edition, cover, lang, code, echo):
     if warnings is None:
         stamp.unlink(missing_ok=True)
         warnings = [warning for chapter in chapters for warning in weave.weave(chapter, project, lang, code, folder)]
-        settings = {**texts, "lang": lang, "author": author, "cover": cover, "data": project.data_line()}
+        settings = {**texts, "lang": lang, "author": author, "cover": cover, "data": project.data_line(known)}
         main = _main(project, chapters, edition, settings, code, folder)
         warnings += [f"cover: {complaint}" for complaint in [*translations.warnings(known), *fonts.complaints(main)]]
         write_whole(folder / "words.json", json.dumps(frame, ensure_ascii=False).encode())

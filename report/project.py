@@ -187,12 +187,12 @@ class Project:
                 return f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}"
         return ""
 
-    def data_line(self):
-        """What the report says of the data: dict of name, fingerprint and drawn (bool); None without data."""
+    def data_line(self, known):
+        """What the report says of the data, in the language of a Catalog: dict of name, fingerprint and drawn (bool)."""
         module = self._data_module()
         if module:
             dataset = _with_data_errors(module, lambda: module.load())
-            return {"name": dataset.name, "fingerprint": dataset.fingerprint, "drawn": dataset.drawn}
+            return {"name": known.say(dataset.name), "fingerprint": dataset.fingerprint, "drawn": dataset.drawn}
 
     def _data_module(self):
         if (self.root / "fer_utils" / "data.py").is_file():

@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "layers": set(),
     "readers": {"labels"},
     "faces": {"labels"},
-    "data": {"labels", "readers", "faces"},
+    "data": {"labels", "readers", "faces", "words"},
     "metrics": {"labels", "words"},
     "ferplus": {"labels", "data", "metrics"},
     "models": {"labels", "layers"},

@@ -84,8 +84,8 @@ Intervals are those of [Wilson (1927)](https://doi.org/10.1080/01621459.1927.105
 figure('One **rectangle**.', 'fig-one')
 say('It took {passes} passes.', passes=passes)
 %% code
-rows = [['Happy', '1,234'], ['#x[', '5']]
-table(['class', 'n'], rows, 'All.', 'tab-one')
+rows = [[['Happy', {}], '1,234'], ['#x[', '5']]
+table([['class', {}], 'n'], rows, 'All.', 'tab-one')
 """
 OTHER = """
 %% markdown
@@ -242,7 +242,7 @@ def test_typst_reads_a_literal_back_as_the_same_value(tmp_path, value):
 
 def test_a_hostile_file_name_is_printed_as_it_is(built, monkeypatch):
     source = {"name": f"{HOSTILE}.csv", "fingerprint": "12ab", "drawn": False}
-    monkeypatch.setattr(Project, "data_line", lambda self: source)
+    monkeypatch.setattr(Project, "data_line", lambda self, known: source)
     shutil.rmtree(built.build / "typst")
     assert build_again(built, langs=["en"])[0]
     text = pdf_text(built.build / "report-complete-en.pdf")
@@ -634,7 +634,7 @@ def test_what_typst_refuses_is_replaced_by_a_note(built):
 
 def test_drawn_data_are_announced_on_the_cover_and_on_every_page(built, monkeypatch):
     monkeypatch.setattr(
-        Project, "data_line", lambda self: {"name": "drawn faces", "fingerprint": "12ab", "drawn": True}
+        Project, "data_line", lambda self, known: {"name": "drawn faces", "fingerprint": "12ab", "drawn": True}
     )
     monkeypatch.setattr(Project, "data_fingerprint", lambda self: "")
     shutil.rmtree(built.build / "typst")

@@ -70,12 +70,12 @@ def shown(data, **fer):
 
 
 def figure(name, caption):
-    return shown({"image/svg+xml": SVG}, kind="figure", name=name, caption=caption)
+    return shown({"image/svg+xml": SVG}, kind="figure", name=name, caption=[caption, {}])
 
 
 def table(name, header, rows):
     align = ["left", "right"]
-    return shown({}, kind="table", name=name, caption="All of them.", header=header, rows=rows, align=align)
+    return shown({}, kind="table", name=name, caption=["All of them.", {}], header=header, rows=rows, align=align)
 
 
 def markdown(source, *tags):
@@ -97,7 +97,7 @@ FACES = [
         shown({}, kind="say", text=["It took ${n}$ passes.", {"n": "3"}]),
         figure("fig-a", "One **rectangle** of $x$."),
         shown({"text/markdown": "twice"}, kind="caption"),
-        table("tab-a", ["class", "n"], [["Happy", "1,234"]]),
+        table("tab-a", [["class", {}], "n"], [["Happy", "1,234"]]),
         new_output("stream", name="stdout", text="printed\n"),
     ),
     markdown("$$\\newcommand{\\R}{\\mathbb R} x \\in \\R \\tag{7}$$\n\n| a | b |\n|---|--:|\n| 1 | 2 |"),
@@ -118,7 +118,7 @@ NASTY = [
     code(
         HOSTILE,
         shown({}, kind="say", text=f"say {HOSTILE}"),
-        figure("fig-nasty", f"caption {HOSTILE}"),
+        shown({"image/svg+xml": SVG}, kind="figure", name="fig-nasty", caption=f"caption {HOSTILE}"),
         table("tab-nasty", [HOSTILE, "n"], [[HOSTILE, HOSTILE]]),
         new_output("display_data", {"text/html": f"{LIVE_HTML} {HOSTILE}"}),
         new_output("display_data", {"image/png": '"><script>alert(1)</script>'}),
@@ -200,7 +200,7 @@ def project(tmp_path_factory):
 def site(project):
     data = {"name": f"drawn {HOSTILE}", "fingerprint": "12ab", "drawn": True}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Project, "data_line", lambda self: data)
+        patch.setattr(Project, "data_line", lambda self, known: data)
         patch.setattr(provenance, "systems", lambda trainings: [SYSTEM])
         return write(project)
 

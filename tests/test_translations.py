@@ -38,13 +38,13 @@ GERMAN = {
 
 
 def test_a_text_remembers_what_it_was_made_from():
-    best = words.words("{name} ({n})", name="Happy", n=3)
+    best = words.words("{name} ({n})", name=words.words("Happy"), n=3)
     said = words.words("{score:.0%} of {all}, {best} best", score=0.614, all=7, best=best)
     assert said == "61% of 7, Happy (3) best"
     german = words.Catalog("de", GERMAN)
     for copy in (said, str(said), pickle.loads(pickle.dumps(said)), json.loads(json.dumps(words.message(said)))):
         assert german.say(copy) == "Froh (3) am besten, 61% von 7"
-    assert german.say(words.joined(["Happy", "1", "2"])) == "Froh; 1; 2"
+    assert german.say(words.joined([*words.marked("Happy"), "Happy", "2"])) == "Froh; Happy; 2"
     assert words.Catalog().say(said) == said
 
 
@@ -72,7 +72,7 @@ def test_an_unknown_field_names_the_template():
 def test_what_is_missing_or_broken_is_in_english_and_told():
     known = words.Catalog("de", {"{n} faces": "{m} Gesichter"})
     assert known.say(words.words("{n} faces", n=2)) == "2 faces" and known.say(words.words("no face")) == "no face"
-    assert known.markdown("# Faces") == "# Faces" and known.say("conv2d_1") == "conv2d_1"
+    assert known.markdown("# Faces") == "# Faces" and known.say("no face") == "no face"
     assert set(known.missing) == {"{n} faces", "no face", "# Faces"}
     assert sorted(line.split(" (")[0] for line in translations.warnings(known)) == [
         "de: 1 text in English",
@@ -81,7 +81,7 @@ def test_what_is_missing_or_broken_is_in_english_and_told():
 
 
 def test_a_figure_is_relabelled_and_put_back():
-    figure = plot_images(np.zeros((2, 48, 48)), [words.words("{name} ({n})", name="Happy", n=3), "x"])
+    figure = plot_images(np.zeros((2, 48, 48)), [words.words("{name} ({n})", name=words.words("Happy"), n=3), "x"])
     before = texts_of(figure)
     with relabelled(figure, words.Catalog("de", GERMAN).say):
         assert texts_of(figure) == ["Froh (3)", "x"]

@@ -116,7 +116,7 @@ def _site(project, edition, chapters, questions, known):
         "edition": known.markdown(edition.edition),
         "course": known.markdown(edition.course),
         "author": project.author(),
-        "data": project.data_line(),
+        "data": project.data_line(known),
         "computed": max(receipt["finished"] for receipt in receipts)[:10],
         "systems": provenance.systems(provenance.trainings(receipts)),
         "picture": _cover_picture(edition.picture, questions, known),
