@@ -253,6 +253,15 @@ def p_text(p):
     return "–" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def p_equals(p):
+    """Format a p-value with its sign, for a sentence.
+
+    >>> [p_equals(p) for p in (0.0312, 0.00004)]
+    ['p = 0.031', 'p < 0.001']
+    """
+    return f"p {'' if p < 0.001 else '= '}{p_text(p)}"
+
+
 # -- overfitting -------------------------------------------------------------------------------------------------------
 
 

@@ -129,23 +129,22 @@ class Catalog(dict):
             return text
         template, fields = text
         try:
-            return _formatted(self._translated(template), fields, self.say)
+            return _formatted(self._translated(template, has_words(template)), fields, self.say)
         except (LookupError, ValueError) as error:
             self.missing[template] = f"its translation has an unknown field ({error})"
             return _formatted(template, fields, self.say)
 
     def markdown(self, source):
         """Return a Markdown cell, whose braces are its own."""
-        return self._translated(source, has_words=any(map(str.isalpha, source)))
+        return self._translated(source, any(map(str.isalpha, source)))
 
-    def _translated(self, text, has_words=None):
-        found = self.get(text)
-        if not found and self.lang != "en" and (_has_words(text) if has_words is None else has_words):
+    def _translated(self, text, is_needed):
+        if is_needed and self.lang != "en" and text not in self:
             self.missing[text] = "not translated"
-        return found or text
+        return self.get(text, text)
 
 
-def _has_words(template):
+def has_words(template):
     """Return whether there is anything to translate between the fields of a template."""
     return any(map(str.isalpha, "".join(literal for literal, *_ in FORMATTER.parse(template))))
 

@@ -40,7 +40,7 @@ def messages_of_notebook(notebook):
     for cell in notebook["cells"]:
         texts = [cell["source"]] if cell["cell_type"] == "markdown" else []
         if cell["cell_type"] == "code":
-            texts = [node.value for node in texts_in(cell["source"])]
+            texts = [node.value for node in texts_in(cell["source"]) if words.has_words(node.value)]
             texts += [text for _, text in comments_in(cell["source"])]
         found += [Message(text, cell["id"]) for text in texts if any(map(str.isalpha, text))]
     return found
@@ -53,6 +53,7 @@ def messages_of_modules(root):
         Message(node.value, path.relative_to(root).as_posix())
         for path in files
         for node in texts_in(path.read_text("utf-8"), ("words", "marked"))
+        if words.has_words(node.value)
     ]
 
 
