@@ -20,9 +20,9 @@ from pathlib import Path
 from IPython.display import display
 
 from fer_utils.listings import ROOT, listing_of
-from fer_utils.words import catalog, filled, joined, languages, message, number, words
+from fer_utils.words import catalog, filled, joined, languages, marked, message, number, words
 
-__all__ = ["figure", "joined", "listing", "number", "say", "table", "words"]
+__all__ = ["figure", "joined", "listing", "marked", "number", "say", "table", "words"]
 
 
 def say(*sentences, **fields):

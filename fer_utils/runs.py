@@ -361,7 +361,7 @@ def cite(run, changed=None):
 # -- many runs ---------------------------------------------------------------------------------------------------------
 
 
-def fit_all(wanted):
+def fit_all(wanted, dataset=None):
     """Fit many runs, such as the arms of an ablation: those that are missing are trained, one after the other.
 
     With `$CLUSTER` (`slurm`, or `local` for the same way on this machine) they become one job array, through exca and

@@ -53,7 +53,6 @@ MAY_IMPORT = {
     "explain.maximize": {"labels", "explain.fields"},
     "studies": set(),
     "studies.compare": {"labels", "metrics"},
-    "studies.ensembles": {"labels", "metrics"},
     "studies.mistakes": {"labels", "metrics"},
     "studies.duplicates": {"labels", "data", "metrics"},
     "studies.derivations": {"labels"},
@@ -149,7 +148,7 @@ ALSO = {
     "curves": {"plots.networks", "plots.training"},
     "dataset": {"plots.classes", "plots.images", "studies.duplicates"},
     "dnn": {"plots.images", "plots.networks", "plots.training"},
-    "ensemble": {"plots.networks", "studies.ensembles"},
+    "ensemble": {"plots.networks"},
     "feature_maps": {"plots.maps", "explain.saliency", "explain.feature_maps", "explain.fields"},
     "filters": {
         *("plots.images", "explain.saliency", "explain.feature_maps", "explain.fields", "explain.maximize"),

@@ -1,7 +1,6 @@
 """What single questions of the homework compute beyond `metrics`; one study a module.
 
 compare      the arms of an experiment, each with several trainings, against the first arm
-ensembles    several networks that answer together
 mistakes     what a network confuses, and how sure it is of it
 duplicates   copies and leaks in the data
 derivations  the mathematics of the layers: the formulas, and independent checks of them

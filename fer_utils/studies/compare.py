@@ -46,8 +46,13 @@ def compare_arms(labels, probs_by_arm, draws=2000, seed=0):
     for arm in others:
         rows[arm] |= _gain(hits[arm], hits[first], draws, seed)
     columns = ["seeds", "accuracy", "sd", "difference", "low", "high", "p"]
-    table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns)
+    table = pd.DataFrame(list(rows.values()), index=_names(rows), columns=columns)
     return table.assign(p_holm=metrics.holm(table["p"]))
+
+
+def _names(arms):
+    """Return the arms as an index that keeps what `words` know of themselves."""
+    return pd.Index(list(arms), dtype=object)
 
 
 def _hits(labels, probs_list):
@@ -104,19 +109,18 @@ def formatted_arms(compared):
     """Format the table of `compare_arms` for print: accuracy in percent as mean ± sd, difference in percentage points.
 
     Returns:
-        DataFrame of strings; columns: seeds, accuracy, difference, p, p (Holm).
+        Dict of columns: arm, seeds, accuracy, difference, p, p (Holm).
     """
-    rows = {
-        name: {
-            "seeds": f"{row.seeds:.0f}",
-            "accuracy": f"{100 * row.accuracy:.1f}" + ("" if np.isnan(row.sd) else f" ± {100 * row.sd:.1f}"),
-            "difference": metrics.points(row.difference, row.low, row.high),
-            "p": metrics.p_text(row.p),
-            "p (Holm)": metrics.p_text(row.p_holm),
-        }
-        for name, row in compared.iterrows()
+    rows = list(compared.itertuples())
+    sds = ["" if np.isnan(row.sd) else f" ± {100 * row.sd:.1f}" for row in rows]
+    return {
+        "arm": list(compared.index),
+        "seeds": [int(row.seeds) for row in rows],
+        "accuracy": [f"{100 * row.accuracy:.1f}{sd}" for row, sd in zip(rows, sds, strict=True)],
+        "difference": [metrics.points(row.difference, row.low, row.high) for row in rows],
+        "p": [metrics.p_text(row.p) for row in rows],
+        "p (Holm)": [metrics.p_text(row.p_holm) for row in rows],
     }
-    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def compare_recalls(labels, probs_by_arm, draws=2000, seed=0):
@@ -138,7 +142,7 @@ def compare_recalls(labels, probs_by_arm, draws=2000, seed=0):
             recall, low, high, n = mean_accuracy(labels[own], of_class[arm])
             found = {"class": int(c), "arm": arm, "n": n, "recall": recall, "recall_low": low, "recall_high": high}
             rows.append(found | row.to_dict())
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows).assign(arm=_names(row["arm"] for row in rows))
     return table.assign(p_holm=metrics.holm(table["p"]))
 
 
@@ -160,7 +164,7 @@ def compare_macro_f1(labels, probs_by_arm, draws=2000, seed=0):
 
     seen = np.array(scores(slice(None)))
     drawn = np.array([scores(rng.integers(n, size=n)) for _ in range(draws)])
-    table = pd.DataFrame({"macro_f1": seen}, index=list(probs_by_arm))
+    table = pd.DataFrame({"macro_f1": seen}, index=_names(probs_by_arm))
     table["macro_f1_low"], table["macro_f1_high"] = np.percentile(drawn, [2.5, 97.5], axis=0)
     table["difference"] = 100 * (seen - seen[0])
     table["low"], table["high"] = 100 * np.percentile(drawn - drawn[:, :1], [2.5, 97.5], axis=0)
