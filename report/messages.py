@@ -86,8 +86,8 @@ def _texts_of_call(call):
     name = _called(call)
     arguments = list(call.args[TEXTS[name]])
     if name == "table":
-        arguments += [keyword.value for keyword in call.keywords if keyword.arg == "header"]
-        arguments += [key for node in ast.walk(call.args[0]) if isinstance(node, ast.Dict) for key in node.keys if key]
+        keys = [key for node in ast.walk(call.args[0]) if isinstance(node, ast.Dict) for key in node.keys if key]
+        arguments += [keyword.value for keyword in call.keywords if keyword.arg == "header"] or keys
     return [text for node in arguments for text in _constants(node)]
 
 
