@@ -15,7 +15,15 @@ from .translations import COMMON, FRAME, REPORT
 
 # Where calls in notebooks (prose.say …) and modules (words …) have their texts: which positional arguments.
 ALL, FIRST, SECOND = slice(None), slice(1), slice(1, 2)
-TEXTS = {"say": ALL, "figure": SECOND, "table": SECOND, "listing": SECOND, "words": FIRST, "marked": ALL}
+TEXTS = {
+    "say": ALL,
+    "figure": SECOND,
+    "table": SECOND,
+    "listing": SECOND,
+    "words": FIRST,
+    "marked": ALL,
+    "NoAnswer": FIRST,
+}
 HEADER = """# {language}
 msgid ""
 msgstr ""
@@ -47,12 +55,12 @@ def messages_of_notebook(notebook):
 
 
 def messages_of_modules(root):
-    """Return the Messages that modules mark by `words` and `marked`."""
+    """Return the Messages that modules mark by `words`, `marked` and `NoAnswer`."""
     files = sorted((root / "fer_utils").rglob("*.py")) if (root / "fer_utils").is_dir() else []
     return [
         Message(node.value, path.relative_to(root).as_posix())
         for path in files
-        for node in texts_in(path.read_text("utf-8"), ("words", "marked"))
+        for node in texts_in(path.read_text("utf-8"), ("words", "marked", "NoAnswer"))
         if words.has_words(node.value)
     ]
 
@@ -78,7 +86,7 @@ def texts_in(source, names=tuple(TEXTS)):
 def _called(call):
     """Return the name of a function of `prose` or `words` that is called, or None."""
     if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name):
-        return call.func.attr if call.func.value.id in ("prose", "words") else None
+        return call.func.attr if call.func.value.id in ("prose", "words", "graph") else None
     return getattr(call.func, "id", None)
 
 

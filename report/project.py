@@ -188,7 +188,7 @@ class Project:
         return ""
 
     def data_line(self, known):
-        """What the report says of the data, in the language of a Catalog: dict of name, fingerprint and drawn (bool)."""
+        """What the report says of the data in the language of a Catalog: dict of name, fingerprint and drawn (bool)."""
         module = self._data_module()
         if module:
             dataset = _with_data_errors(module, lambda: module.load())

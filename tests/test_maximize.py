@@ -110,7 +110,7 @@ FIELDS = {
     ),
     "even kernel, pooling by 4": ([conv(1, 4, padding="same"), pool(4), conv(1, 3)], (15, 4, -1)),
     "activations and batch norm change nothing": ([conv(1, 3), layers.BatchNormalization(), layers.ReLU()], (3, 1, 0)),
-    "dense sees everything": ([conv(1, 3), layers.Flatten(), layers.Dense(2)], (48, 48, 0)),
+    "dense sees everything": ([conv(1, 3), layers.Flatten(), layers.Dense(2)], (48, 0, 0)),
 }
 
 

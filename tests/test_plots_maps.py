@@ -1,5 +1,7 @@
 """Figures of maps and activations: what is drawn, at which scale, beside which image."""
 
+import itertools
+
 import figures
 import numpy as np
 import pytest
@@ -153,3 +155,12 @@ def test_dead_units_stand_last_and_are_shaded():
     bars, shade = dense_outputs().axes[0].patches
     assert bars.get_data().values.tolist() == [4, 1, 0, 0]
     assert (shade.get_x(), shade.get_width()) == (3, 1)
+
+
+def test_long_names_of_layers_do_not_run_into_each_other():
+    names = [f"separable_conv2d_{n}" for n in range(10, 17)]
+    place, heat = dict.fromkeys(names, (10, 10, 20)), dict.fromkeys(names, np.ones((48, 48)))
+    figure = plot_receptive_fields(FACES[0], place, heat, place)
+    figure.draw_without_rendering()
+    titles = [axis.title.get_window_extent() for axis in figure.axes[1:]]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(titles))

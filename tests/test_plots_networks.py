@@ -57,6 +57,7 @@ FIGURES = {
     "accuracies": (lambda: plot_accuracies({"CNN": WAVES[0], "DNN": WAVES[2]}), 1, ["CNN", "60.0%", "45.0%"]),
     "reliability": (lambda: plot_reliability(PANELS), 2, ["as trained", "confidence"]),
     "shifts": (lambda: plot_shifts([0, 2, 6], {"CNN": WAVES}, 0.25), 1, ["CNN", "always the most frequent class"]),
+    "shifts of many": (lambda: plot_shifts([0, 2, 6], {f"net {n}": WAVES for n in range(6)}), 1, ["net 0", "net 5"]),
     "bags": (lambda: plot_bags(BAGS, {"one long training": 0.2}), 2, ["one long training", "mean by size", "3"]),
     "systems": (
         lambda: plot_systems(OURS, REPORTED, HUMAN),

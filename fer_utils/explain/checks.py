@@ -1,11 +1,11 @@
 """Checks that tell a good saliency map from a bad one."""
 
-import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 from scipy import ndimage, stats
 
+from fer_utils.explain import graph
 from fer_utils.explain.saliency import as_floats, importance, logits_of, mean_grey
 from fer_utils.labels import REGIONS
 
@@ -66,7 +66,8 @@ def deletion_insertion(model, images, classes, maps, steps=24):
 def randomisation(model, images, classes, chosen, stages=6, seed=0):
     """Do the maps depend on what was learned? Shuffle the weights, layer after layer, from the logits down.
 
-    Shuffled weights have the distribution of the trained ones, but know nothing. Batch norms keep theirs.
+    Shuffled weights have the distribution of the trained ones, but know nothing. Batch norms keep theirs. The model has
+    its own weights back when this returns.
 
     Args:
         chosen: dict of name -> method, as `saliency.methods` gives.
@@ -82,17 +83,20 @@ def randomisation(model, images, classes, chosen, stages=6, seed=0):
     """
 
     def maps_now():
-        return {name: importance(name, method(shuffled, images, classes)) for name, method in chosen.items()}
+        return {name: importance(name, method(model, images, classes)) for name, method in chosen.items()}
 
-    shuffled = keras.models.clone_model(model)
-    shuffled.set_weights(model.get_weights())
-    trained, rng, rows = maps_now(), np.random.default_rng(seed), {}
-    layers = [layer for layer in reversed(shuffled.layers) if hasattr(layer, "kernel")]
-    shown = set(np.linspace(0, len(layers) - 1, min(stages, len(layers))).round().astype(int))
-    for number, layer in enumerate(layers):
-        layer.set_weights([rng.permuted(values.ravel()).reshape(values.shape) for values in layer.get_weights()])
-        if number in shown:
-            rows[layer.name] = {name: np.mean(spearman(trained[name], maps)) for name, maps in maps_now().items()}
+    found = {id(step.layer): name for name, step in graph.steps(model).items() if graph.has_matrix(step.layer)}
+    names, own, rng, rows = list(reversed(found.values())), model.get_weights(), np.random.default_rng(seed), {}
+    shown = set(np.linspace(0, len(names) - 1, min(stages, len(names))).round().astype(int))
+    trained = maps_now()
+    try:
+        for number, name in enumerate(names):
+            layer = graph.steps(model)[name].layer
+            layer.set_weights([rng.permuted(values.ravel()).reshape(values.shape) for values in layer.get_weights()])
+            if number in shown:
+                rows[name] = {each: np.mean(spearman(trained[each], maps)) for each, maps in maps_now().items()}
+    finally:
+        model.set_weights(own)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("shuffled down to")
 
 

@@ -1,14 +1,15 @@
 """Feature maps: what the layers of a network make of an image."""
 
+import math
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from fer_utils.explain import graph
+from fer_utils.explain.graph import activation_layers
 from fer_utils.explain.saliency import as_floats
-
-ACTIVATIONS = (keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.Activation)
+from fer_utils.labels import IMAGE_SHAPE
 
 
 class Activity(NamedTuple):
@@ -27,46 +28,35 @@ class Activity(NamedTuple):
 # -- which layers there are --------------------------------------------------------------------------------------------
 
 
-def activation_layers(model):
-    """Map each conv, hidden dense and global pooling layer to the layer that holds its activations.
-
-    That is the layer itself where the ReLU is fused into it, else the activation layer that follows.
-    """
-    found, last = {}, None
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense) and layer.name != "logits":
-            last = layer.name
-            found[last] = last
-        elif isinstance(layer, keras.layers.GlobalAveragePooling2D | keras.layers.GlobalMaxPooling2D):
-            found[layer.name], last = layer.name, None
-        elif isinstance(layer, ACTIVATIONS) and last:
-            found[last] = layer.name
-    return found
-
-
 def blocks(model):
-    """List the last conv of each resolution of the activations, from the input on.
+    """List the last conv at each scale of the activations, from the input on; a scale is half the one before it.
+
+    Without padding every conv makes its map a little smaller, so sides are rounded: 46 and 44 are one scale.
 
     Raises:
-        ValueError: for a network without convolutions.
+        NoAnswer: for a network without convolutions.
     """
-    where = activation_layers(model)
-    convs = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
-    if not convs:
-        raise ValueError(f"{model.name} has no convolutions, so it has no feature maps: choose the preset of a CNN")
-    return list({model.get_layer(where[name]).output.shape[1]: name for name in convs}.values())
+    where, last = activation_layers(model), {}
+    for name in graph.convolutions(model):
+        side = graph.steps(model)[where[name]].output.shape[1]
+        last[round(math.log2(IMAGE_SHAPE[0] / side))] = name
+    return list(last.values())
 
 
 def vector_layer(model):
-    """Return the first layer that describes the image by a vector: a hidden dense layer, or a global pooling.
+    """Return the first layer that describes the image by a vector: a hidden dense layer, a global pooling, or Flatten.
+
+    Flatten's counts only where the logits follow it directly, and where it does not merely hold the pixels.
 
     Raises:
-        ValueError: for a network without one.
+        NoAnswer: for a network without one.
     """
     for name in activation_layers(model):
-        if len(model.get_layer(name).output.shape) == 2:
+        if len(graph.steps(model)[name].output.shape) == 2:
             return name
-    raise ValueError(f"{model.name} has neither a hidden dense layer nor a global pooling before its logits")
+    raise graph.NoAnswer(
+        "The logits of {model} see the pixels: no layer between them describes the image.", model=model.name
+    )
 
 
 # -- what they put out -------------------------------------------------------------------------------------------------
@@ -82,9 +72,9 @@ def feature_maps(model, images, names):
         dict of name -> (n, h, w, channels) float32 of a conv, (n, units) of a dense layer.
     """
     where = activation_layers(model)
-    inner = keras.Model(model.input, {name: model.get_layer(where[name]).output for name in names})
+    inner = graph.part(model, [where[name] for name in names])
     outputs = inner(as_floats(images), training=False)
-    return {name: tf.cast(outputs[name], tf.float32).numpy() for name in names}
+    return {name: tf.cast(outputs[where[name]], tf.float32).numpy() for name in names}
 
 
 def extremes(maps, count):

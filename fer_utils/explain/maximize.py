@@ -11,6 +11,7 @@ References:
     Fel et al. (2023), Unlocking feature visualization for deeper networks with MAgnitude Constrained Optimization.
 """
 
+import math
 from typing import NamedTuple
 
 import keras
@@ -18,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from fer_utils.explain import graph
 from fer_utils.explain.fields import SIDE, receptive_field
 from fer_utils.labels import IMAGE_SHAPE
 
@@ -49,8 +51,8 @@ def maximize(
     others are asked for.
 
     Args:
-        model: flat functional Keras model, input (48, 48, 1) grey levels 0…255.
-        layer: name of a conv or dense layer. units: list of ints, None for all of the layer.
+        model: Keras model, input (48, 48, 1) grey levels 0…255.
+        layer: name of a conv or dense layer, or `logits`. units: list of ints, None for all of the layer.
         spectrum: (48, 25) magnitudes from `mean_spectrum`: only the phase is learned, and there are no penalties
             (MaCo). None: every pixel is learned, through a sigmoid.
         steps: of Adam with rate 0.1.
@@ -67,7 +69,7 @@ def maximize(
         ValueError: for a layer or unit that does not exist; the message lists those that do.
     """
     units = _check_units(model, layer, units)
-    score, dense = _score(model, layer, units), _is_dense(_layer(model, layer))
+    score, dense = _score(model, layer, units), _is_vector(_step(model, layer))
     tv, l2 = (3.0 if dense else 0.2) if tv is None else tv, (1.0 if dense else 0.1) if l2 is None else l2
     if not dense:
         tv, l2 = (weight * _usual(model, layer) for weight in (tv, l2))
@@ -152,14 +154,43 @@ def _as_batch(images):
 
 
 def layer_units(model):
-    """List the layers that have units: dict of name -> number of units, from the input to the logits."""
-    found = [layer for layer in model.layers if isinstance(layer, layers.Conv2D | layers.Dense)]
-    return {layer.name: layer.kernel.shape[-1] for layer in found}
+    """List the layers that have units: dict of name -> number of units, from the input to the logits.
+
+    Units are the filters of conv layers (channels, where each has its own filter), those of dense layers, the logits.
+    """
+    return {
+        name: step.output.shape[-1]
+        for name, step in graph.steps(model).items()
+        if isinstance(step.layer, (*graph.CONVS, layers.Dense)) or name == "logits"
+    }
 
 
 def hidden_dense(model):
     """List the hidden dense layers on a flat input, from the input on; networks without are fine, too."""
-    return [name for name in layer_units(model) if _is_dense(model.get_layer(name)) and name != "logits"]
+    answer, every = {"logits", graph.classifier(model)}, graph.steps(model)
+    return [name for name in layer_units(model) if _is_vector(every[name]) and name not in answer]
+
+
+def filters(model):
+    """Return the first layer that has units and its weights as images: name, (side, side, units) float32.
+
+    Raises:
+        NoAnswer: where its weights are no square images, such as on several channels.
+    """
+    name, units = next(iter(layer_units(model).items()))
+    layer = graph.steps(model)[name].layer
+    if isinstance(layer, layers.SeparableConv2D):
+        kernel = np.asarray(layer.depthwise_kernel) @ np.asarray(layer.pointwise_kernel)[0, 0]
+    else:
+        kernel = np.asarray(getattr(layer, "kernel", ()))
+    side = math.isqrt(kernel.size // units)
+    if not side or side**2 * units != kernel.size:
+        raise graph.NoAnswer(
+            "The weights of {layer}, the first layer of {model} that has units, are no square images.",
+            layer=name,
+            model=model.name,
+        )
+    return name, kernel.reshape(side, side, units)
 
 
 def activations(model, layer, images, units=None, batch=256):
@@ -186,25 +217,25 @@ def _score(model, layer, units):
 
 def _places(model, layer, units):
     """Return the function from images to activations (n, height, width, units), float32 whatever the precision."""
-    whole = _layer(model, layer)
-    below, few, dense = keras.Model(model.inputs[0], whole.input), _only(whole, units), _is_dense(whole)
+    step = _step(model, layer)
+    linear = isinstance(step.layer, layers.Dense) and _is_vector(step)
+    source = step.before[0] if linear else layer
+    inner = graph.part(model, [source])
 
     def places(images):
-        x = tf.cast(few(below(images, training=False)), tf.float32)
-        return x[:, None, None] if dense else tf.nn.relu(x)  # changes nothing where the layer has a ReLU of its own
+        x = inner(images, training=False)[source]
+        if linear:  # what comes before its ReLU
+            x = tf.cast(x, tf.float32) @ tf.gather(step.layer.kernel.value, units, axis=1)
+            x += tf.gather(step.layer.bias.value, units) if step.layer.use_bias else 0
+        else:
+            x = tf.cast(tf.gather(x, units, axis=-1), tf.float32)
+        if not _is_vector(step):
+            x = tf.nn.relu(x)  # changes nothing where the layer has a ReLU of its own
+        for _ in range(4 - len(x.shape)):
+            x = x[:, None]
+        return x
 
     return places
-
-
-def _only(layer, units):
-    """Copy the layer with these units alone; of a dense layer, what comes before its ReLU."""
-    settings = {"units" if isinstance(layer, layers.Dense) else "filters": len(units)}
-    if _is_dense(layer):
-        settings |= {"activation": None, "dtype": "float32"}
-    few = type(layer).from_config(layer.get_config() | settings)
-    few.build(layer.input.shape)
-    few.set_weights([values[..., units] for values in layer.get_weights()])
-    return few
 
 
 def _usual(model, layer):
@@ -213,19 +244,19 @@ def _usual(model, layer):
     return float(tf.reduce_mean(_places(model, layer, every)(tf.fill((1, *IMAGE_SHAPE), 127.5))))
 
 
-def _is_dense(layer):
-    """Return whether it is a dense layer on a flat input (one on the last axis of an image is a 1×1 convolution)."""
-    return isinstance(layer, layers.Dense) and len(layer.input.shape) == 2
+def _is_vector(step):
+    """Return whether a step puts out a vector (a dense layer on the last axis of an image is a 1×1 convolution)."""
+    return len(step.output.shape) == 2
 
 
-def _layer(model, name):
+def _step(model, name):
     if name not in layer_units(model):
         raise ValueError(f"layer={name!r} has no units; choose one of: {', '.join(layer_units(model))}")
-    return model.get_layer(name)
+    return graph.steps(model)[name]
 
 
 def _check_units(model, layer, units):
-    _layer(model, layer)
+    _step(model, layer)
     count = layer_units(model)[layer]
     units = list(range(count)) if units is None else [int(unit) for unit in units]
     if not units or min(units) < 0 or max(units) >= count:

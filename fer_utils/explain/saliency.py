@@ -1,8 +1,8 @@
 """Saliency maps: which pixels a prediction depends on, by six methods.
 
-Every method is `f(model, images, classes) -> maps`: `model` has a layer `logits`; `images` (n, 48, 48, 1) hold grey
-levels 0…255; `classes` (n,) ints name the logits that are explained; `maps` are (n, 48, 48) float32. The copies of one
-image (noisy, faded, covered) form one batch, and the network runs in inference mode.
+Every method is `f(model, images, classes) -> maps`: `model` is any Keras model with a layer `logits`; `images`
+(n, 48, 48, 1) hold grey levels 0…255; `classes` (n,) ints name the logits that are explained; `maps` are (n, 48, 48)
+float32. The copies of one image (noisy, faded, covered) form one batch, and the network runs in inference mode.
 
 Sensitivities (gradient, SmoothGrad, guided backprop) are logits per grey level: how much a small change matters.
 Contributions (integrated gradients, occlusion) are logits, negative where a pixel speaks against the class.
@@ -14,6 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from fer_utils.explain import graph
+
 SENSITIVITIES = ("gradient", "SmoothGrad", "guided backprop")
 
 # -- functions of a model, traced once ---------------------------------------------------------------------------------
@@ -22,16 +24,16 @@ _IMAGES, _CLASSES = tf.TensorSpec((None, 48, 48, 1)), tf.TensorSpec((None,), tf.
 
 
 @lru_cache(maxsize=16)
-def logits_of(model):
+def logits_of(model, after=None):
     """Return the function images (b, 48, 48, 1) float32 -> logits (b, 7): before the softmax, which couples classes."""
-    inner = keras.Model(model.input, model.get_layer("logits").output)
-    return tf.function(lambda x: inner(x, training=False), input_signature=[_IMAGES])
+    inner = graph.part(model, ["logits"], after)
+    return tf.function(lambda x: inner(x, training=False)["logits"], input_signature=[_IMAGES])
 
 
 @lru_cache(maxsize=16)
-def _gradients_of(model):
+def _gradients_of(model, after=None):
     """Return the function images (b, 48, 48, 1) float32, classes (b,) -> d logit / d pixel (b, 48, 48)."""
-    logits = logits_of(model)
+    logits = logits_of(model, after)
 
     def gradients(x, classes):
         with tf.GradientTape() as tape:
@@ -45,13 +47,14 @@ def _gradients_of(model):
 @lru_cache(maxsize=16)
 def _activations_of(model, layer):
     """Return the function images, classes -> that layer's activations (b, h, w, channels) and the logit's gradient."""
-    inner = keras.Model(model.input, [model.get_layer(layer).output, model.get_layer("logits").output])
+    inner = graph.part(model, [layer, "logits"])
 
     def activations(x, classes):
         with tf.GradientTape() as tape:
             tape.watch(x)  # or nothing is recorded where no weight is trainable
-            maps, logits = inner(x, training=False)
-            logit = tf.gather(logits, classes, batch_dims=1)
+            outputs = inner(x, training=False)
+            logit = tf.gather(outputs["logits"], classes, batch_dims=1)
+        maps = outputs[layer]
         return tf.cast(maps, tf.float32), tf.cast(tape.gradient(logit, maps), tf.float32)
 
     return tf.function(activations, input_signature=[_IMAGES, _CLASSES])
@@ -135,15 +138,19 @@ def grad_cam_pp(model, images, classes, layer=None):
     """Grad-CAM++: weight a layer's channels by how much they speak for the class; >= 0, enlarged to 48×48.
 
     Args:
-        layer: name of a layer whose output has height and width; None: the last convolution.
+        layer: name of a layer whose output has height and width (of a convolution, its activations are taken); None:
+            the last convolution.
 
     Raises:
-        ValueError: for any other name, and for a network without such layers; the message lists the right ones.
+        ValueError: for any other name; the message lists the right ones.
+        NoAnswer: for a network without convolutions.
 
     References:
         Chattopadhay et al. (2018), Grad-CAM++: Generalized Gradient-Based Visual Explanations.
     """
-    return _in_batches(partial(_cam, _activations_of(model, find_layer(model, layer))), images, classes)
+    name = find_layer(model, layer)
+    activations = _activations_of(model, graph.activation_layers(model).get(name, name))
+    return _in_batches(partial(_cam, activations), images, classes)
 
 
 def _cam(activations, images, classes):
@@ -157,24 +164,28 @@ def _cam(activations, images, classes):
 
 
 def spatial_layers(model):
-    """List the layers, from the first convolution on, whose output has height and width; none in a DNN."""
-    convolutions = [number for number, layer in enumerate(model.layers) if isinstance(layer, keras.layers.Conv2D)]
-    after = model.layers[convolutions[0] :] if convolutions else []
-    return [layer.name for layer in after if len(layer.output.shape) == 4]
+    """List the layers, from the first convolution on, whose output has height and width.
+
+    Raises:
+        NoAnswer: for a network without convolutions.
+    """
+    every = graph.steps(model)
+    after = list(every)[list(every).index(graph.convolutions(model)[0]) :]
+    return [name for name in after if len(every[name].output.shape) == 4]
 
 
 def find_layer(model, name=None):
     """Return the name if it is one of `spatial_layers`; for None the last convolution.
 
     Raises:
-        ValueError: otherwise; the message lists the right ones.
+        ValueError: for any other name; the message lists the right ones.
+        NoAnswer: for a network without convolutions.
     """
     names = spatial_layers(model)
-    if name is None and names:
-        return [layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D)][-1]
+    if name is None:
+        return graph.convolutions(model)[-1]
     if name not in names:
-        known = ", ".join(names) or "none, this network has no convolutions"
-        raise ValueError(f"layer={name!r} has no maps to explain with; those that have: {known}")
+        raise ValueError(f"layer={name!r} has no maps to explain with; those that have: {', '.join(names)}")
     return name
 
 
@@ -206,37 +217,27 @@ def guided_backprop(model, images, classes):
 
     Its maps are crisp because they nearly redraw the image's edges, whatever the network has learned.
 
+    Raises:
+        NoAnswer: for a network without ReLUs.
+
     References:
         Springenberg et al. (2015), Striving for Simplicity. Nie, Zhang & Patel (2018), A Theoretical Explanation for
         Perplexing Behaviors of Backpropagation-based Visualizations.
     """
-    twin = _guided_twin(model)
-    twin.set_weights(model.get_weights())
-    return gradient(twin, images, classes)
+    graph.relus(model)
+    return _in_batches(_gradients_of(model, _guided), images, classes)
 
 
-@lru_cache(maxsize=16)
-def _guided_twin(model):
-    return keras.models.clone_model(model, clone_function=_guided_layer)
+def _guided(layer, output):
+    """Let only positive gradients into a layer that applies a ReLU, be it leaky or fused into a convolution."""
+    if graph.activation(layer) not in graph.RELUS:
+        return output
+    return keras.layers.Lambda(_only_positive_gradients, dtype=output.dtype)(output)
 
 
-def _guided_layer(layer):
-    """Copy a layer with its ReLU guided, be it fused into a convolution, a layer of its own or leaky."""
-    if isinstance(layer, keras.layers.ReLU | keras.layers.LeakyReLU):
-        return keras.layers.Activation(_guided_relu(float(layer.negative_slope)), name=layer.name)
-    copy = type(layer).from_config(layer.get_config())
-    if getattr(copy, "activation", None) is keras.activations.relu:
-        copy.activation = _guided_relu()
-    return copy
-
-
-def _guided_relu(slope=0.0):
-    @tf.custom_gradient
-    def relu(x):
-        factor = tf.where(x > 0, tf.ones_like(x), tf.fill(tf.shape(x), tf.cast(slope, x.dtype)))
-        return x * factor, lambda upstream: tf.nn.relu(upstream) * factor
-
-    return relu
+@tf.custom_gradient
+def _only_positive_gradients(x):
+    return tf.identity(x), tf.nn.relu
 
 
 METHODS = {
@@ -249,25 +250,38 @@ METHODS = {
 }
 
 
+NEEDS = {"Grad-CAM++": graph.convolutions, "guided backprop": graph.relus}
+
+
+def missing(model, names):
+    """Map those of METHODS that have no answer for this network to the NoAnswer that says why."""
+    found = {}
+    for name in [name for name in names if name in NEEDS]:
+        try:
+            NEEDS[name](model)
+        except graph.NoAnswer as why:
+            found[name] = why
+    return found
+
+
 def methods(model, names, layer=None):
-    """Return those of METHODS that this network allows, ready to call; Grad-CAM++ needs convolutions.
+    """Return those of METHODS that this network allows, ready to call; `missing` has the others.
 
     Args:
         names: names in METHODS. layer: as for `grad_cam_pp`.
 
     Raises:
-        ValueError: for a name that is not in METHODS, a layer that is not in the network, or where no method is left.
+        ValueError: for a name that is not in METHODS, or a layer that is not in the network.
+        NoAnswer: where no method is left.
     """
     if unknown := [name for name in names if name not in METHODS]:
         raise ValueError(f"methods={unknown} are not among: {', '.join(METHODS)}")
-    chosen = {name: METHODS[name] for name in names}
+    without = missing(model, names)
+    chosen = {name: METHODS[name] for name in names if name not in without}
     if "Grad-CAM++" in chosen:
-        if spatial_layers(model):
-            chosen["Grad-CAM++"] = partial(grad_cam_pp, layer=find_layer(model, layer))
-        else:
-            del chosen["Grad-CAM++"]
+        chosen["Grad-CAM++"] = partial(grad_cam_pp, layer=find_layer(model, layer))
     if not chosen:
-        raise ValueError(f"methods={names}: none of them can explain this network; choose of: {', '.join(METHODS)}")
+        raise next(iter(without.values()))
     return chosen
 
 

@@ -168,6 +168,7 @@ def plot_receptive_fields(image, fields, heats, cores):
     height = 1.5 * (style.WIDTH - 0.3) / sum(ratios) + 0.2
     figure, (first, *others) = style.new_panels(height, len(ratios), width_ratios=ratios)
     style.show(first, image)
+    room = 72 * (style.WIDTH - 0.3) / sum(ratios) / 0.55 / max(17, *map(len, fields))  # points a letter may be high
     for axis, (layer, field), color in zip(others, fields.items(), NESTED, strict=False):
         _outline(first, *field, ec=color)
         _write_side(first, *field)
@@ -175,7 +176,7 @@ def plot_receptive_fields(image, fields, heats, cores):
         _outline(axis, *field, ec=style.INK, ls=(0, (3, 2)))
         _outline(axis, *cores[layer], ec=style.TRAIN)
         sides = {"layer": layer, "field": field[2], "core": cores[layer][2]}
-        style.small_title(axis, words("{layer}\nfield {field}, core {core}", **sides), pad=3)
+        style.small_title(axis, words("{layer}\nfield {field}, core {core}", **sides), size=min(6.5, room), pad=3)
     style.close_up(figure)
     return figure
 

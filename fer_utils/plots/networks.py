@@ -1,5 +1,7 @@
 """Trained networks compared: accuracy, calibration, shifted images, ensembles, compute."""
 
+from itertools import cycle
+
 import matplotlib
 import numpy as np
 from matplotlib.lines import Line2D
@@ -66,7 +68,7 @@ def plot_shifts(pixels, estimates, baseline=None):
         baseline: accuracy of always predicting the most frequent class, or None.
     """
     figure, (axis,) = style.new_panels(2.4)
-    for (name, points), color in zip(estimates.items(), style.NETWORKS, strict=False):
+    for (name, points), color in zip(estimates.items(), cycle(style.NETWORKS), strict=False):
         value, low, high, _ = np.array(points).T
         axis.fill_between(pixels, low, high, color=color, alpha=0.15, lw=0)
         axis.plot(pixels, value, "o-", color=color, ms=3.5, label=name)
@@ -164,11 +166,11 @@ def _draw_ours(axis, ours, reported):
 
 
 def _mark(axis, name, x, y, hollow=False, **where):
-    """Draw a dot with the system's letter in it."""
+    """Draw a dot with the first letter of the system's name in it."""
     color = _network_color(name)
     axis.plot(x, y, "o", mec=color, mfc="white" if hollow else color, ms=9, zorder=3, **where)
     letter = {"ha": "center", "va": "center_baseline", "fontsize": 6.5, "color": color if hollow else "white"}
-    axis.text(x, y, name.split()[0], **letter, zorder=4, **where)
+    axis.text(x, y, name[0], **letter, zorder=4, **where)
 
 
 def _network_color(name):
