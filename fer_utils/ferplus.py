@@ -13,6 +13,7 @@ import pandas as pd
 from fer_utils import data, metrics
 from fer_utils.data import DataError
 from fer_utils.labels import CLASSES
+from fer_utils.words import words
 
 VOTES = (*CLASSES, "contempt", "unknown", "not a face")  # the ten answers
 VOTE_COLUMNS = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral", "contempt", "unknown", "NF"]
@@ -109,22 +110,23 @@ def agreement_by_class(labels, votes, draws=500):
         draws: number of bootstrap samples for the intervals of the means.
 
     Returns:
-        pandas DataFrame of metrics.Estimates, a row for each class that has images and one for all. Columns: same
-        (share of images whose label alone has the most votes), one (mean share of votes for the label: the accuracy of
-        one person), top (mean share of votes for the most voted answer).
+        list of rows, one for each class that has images and one for all: (name, n, same, one, top). The last three are
+        metrics.Estimates: the share of images whose label alone has the most votes, the mean share of votes for the
+        label (the accuracy of one person), and the mean share of votes for the most voted answer.
     """
     shares = votes / votes.sum(axis=1, keepdims=True).clip(1)
     same, one, top = most_voted(votes) == labels, shares[np.arange(len(labels)), labels], shares.max(axis=1)
-    subsets = {name: labels == c for c, name in enumerate(CLASSES) if c in labels} | {"all": labels >= 0}
-    rows = {
-        name: {
-            "same": metrics.share(int(same[of].sum()), int(of.sum())),
-            "one": metrics.mean(one[of], draws),
-            "top": metrics.mean(top[of], draws),
-        }
+    subsets = {name: labels == c for c, name in enumerate(CLASSES) if c in labels} | {words("all"): labels >= 0}
+    return [
+        (
+            name,
+            int(of.sum()),
+            metrics.share(int(same[of].sum()), int(of.sum())),
+            metrics.mean(one[of], draws),
+            metrics.mean(top[of], draws),
+        )
         for name, of in subsets.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    ]
 
 
 def label_probs(dataset, folds=5):

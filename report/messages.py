@@ -173,14 +173,16 @@ def update(project, langs, echo):
     Returns:
         Whether everything is translated.
     """
-    found = all_messages(project)
-    complete = [_update(project, lang, name, texts, echo) for lang in langs for name, texts in found.items()]
+    found, complete = all_messages(project), []
+    for lang in langs:
+        known = words.catalog(lang, folder=project.locale)  # a text may move from one catalog to another
+        complete += [_update(project, lang, name, texts, known, echo) for name, texts in found.items()]
     return all(complete)
 
 
-def _update(project, lang, name, texts, echo):
+def _update(project, lang, name, texts, elsewhere, echo):
     folder = project.locale / lang.replace("-", "_")
-    path, old, elsewhere = folder / f"{name}.po", {}, words.catalog(lang, folder=project.locale)
+    path, old = folder / f"{name}.po", {}
     if path.is_file():
         old = {message.id: message for message in _read(path) if message.id}
     wanted = {message.text for message in texts}

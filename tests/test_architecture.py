@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "faces": {"labels"},
     "data": {"labels", "readers", "faces", "words"},
     "metrics": {"labels", "words"},
-    "ferplus": {"labels", "data", "metrics"},
+    "ferplus": {"labels", "data", "metrics", "words"},
     "models": {"labels", "layers"},
     "pretrained": {"models"},
     "training": {"labels", "augment", "layers", "metrics", "models", "pretrained"},

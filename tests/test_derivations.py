@@ -1,6 +1,8 @@
 """Every formula passes its checks, and every check rejects a formula with a wrong term."""
 
 import math
+from functools import partial
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -8,10 +10,16 @@ import pandas as pd
 import pytest
 import sympy
 from keras import layers
+from lesson import definitions
 
 from fer_utils import models
 from fer_utils.studies import derivations
-from fer_utils.studies.derivations import conv_size, same_padding
+
+lesson = SimpleNamespace(**definitions("math"))  # the formulas, as the notebook defines them
+conv_size, same_padding = lesson.conv_size, lesson.same_padding
+check_batch_norm = partial(derivations.check_batch_norm, forward=lesson.batch_norm)
+check_softmax = partial(derivations.check_softmax, forward=lesson.softmax_cross_entropy)
+COUNTS = {"size": conv_size, "layer": lesson.layer_counts, "batch_norm": lesson.batch_norm_counts}
 
 # -- the size of a convolution's output --------------------------------------------------------------------------------
 
@@ -26,13 +34,13 @@ def test_sizes_by_counting_the_positions_of_the_kernel(stride, padding):
             starts = range(-zeros[0], size + zeros[1], stride)
             fitting = [start for start in starts if start + dilation * (kernel - 1) < size + zeros[1]]
             assert conv_size(*window, padding) == len(fitting)
-            places = derivations.taps(*window, padding).places
+            places = derivations.taps(conv_size, same_padding, *window, padding).places
             assert places[:, 0].tolist() == fitting
             assert (np.diff(places, axis=1) == dilation).all() and places.shape[1] == kernel
 
 
 def test_sizes_agree_with_keras():
-    checked = derivations.check_sizes(sizes=(11, 12, 47, 48))
+    checked = derivations.check_sizes(conv_size, sizes=(11, 12, 47, 48))
     assert len(checked.drop_duplicates()) >= 90
     assert checked["formula"].tolist() == checked["keras"].tolist()
     assert checked["keras"].nunique() > 10
@@ -59,7 +67,7 @@ def test_a_wrong_size_is_rejected(padding, formula):
 
 
 def test_same_padding_agrees_with_keras():
-    checked = derivations.check_same_padding()
+    checked = derivations.check_same_padding(same_padding)
     assert checked["equal"].all() and (checked["before"] != checked["after"]).any()
 
 
@@ -79,11 +87,11 @@ def test_wrong_zeros_are_rejected(formula):
 
 
 def right(v):
-    return derivations.batch_norm_gradients(v)
+    return lesson.batch_norm_gradients(v)
 
 
 def test_batch_norm_gradients_pass_every_check():
-    checks = derivations.check_batch_norm()
+    checks = check_batch_norm(right)
     assert list(checks.index) == ["beta", "gamma", "x_hat", "var", "mean", "x"]
     assert checks["entries"].tolist() == [3, 3, 9, 3, 3, 9] and (checks["nonzero"] == 0).all()
     assert derivations.agree(checks).all()
@@ -124,7 +132,7 @@ WRONG_BATCH_NORM = {
 
 @pytest.mark.parametrize(("name", "formula"), WRONG_BATCH_NORM.values(), ids=WRONG_BATCH_NORM)
 def test_every_check_rejects_a_wrong_term_of_batch_norm(name, formula):
-    checks = derivations.check_batch_norm(lambda v: {name: formula(v)}, symbolic_size=2)
+    checks = check_batch_norm(lambda v: {name: formula(v)}, symbolic_size=2)
     assert not derivations.agree(checks).any()
     (row,) = checks.itertuples()
     assert row.nonzero == row.entries
@@ -132,7 +140,7 @@ def test_every_check_rejects_a_wrong_term_of_batch_norm(name, formula):
 
 
 def test_one_wrong_gradient_among_right_ones_is_found():
-    checks = derivations.check_batch_norm(lambda v: right(v) | {"mean": 2 * right(v)["mean"]}, symbolic_size=2)
+    checks = check_batch_norm(lambda v: right(v) | {"mean": 2 * right(v)["mean"]}, symbolic_size=2)
     passed = derivations.agree(checks)
     assert passed.index.tolist() == ["beta", "gamma", "x_hat", "var", "mean", "x"]
     assert passed[~passed].index.tolist() == ["mean"]
@@ -142,7 +150,7 @@ def test_exact_sums_of_the_gradient_at_x():
     m = 3
     shapes = {"x": (m, 1), "upstream": (m, 1), "gamma": (1,), "beta": (1,)}
     inputs = {name: derivations.symbols(name, shape, real=True) for name, shape in shapes.items()}
-    v = derivations.batch_norm(**inputs, epsilon=sympy.Symbol("epsilon", positive=True), maths=derivations.SYMBOLS)
+    v = lesson.batch_norm(**inputs, epsilon=sympy.Symbol("epsilon", positive=True), maths=derivations.SYMBOLS)
     gradient = right(v)
     assert sympy.expand(gradient["x"].sum()) == 0
     along = (gradient["x"] * v.x_hat).sum() - (v.epsilon * v.gamma / v.sd**3 * gradient["gamma"])[0]
@@ -150,14 +158,14 @@ def test_exact_sums_of_the_gradient_at_x():
 
 
 def test_softmax_gradients_pass_every_check():
-    cases = derivations.check_softmax(derivations.softmax_gradients_by_cases)
-    result = derivations.check_softmax(derivations.softmax_gradients)
+    cases = check_softmax(lesson.softmax_gradients_by_cases)
+    result = check_softmax(lesson.softmax_gradients)
     assert list(cases.index) == ["probs", "logits"] and list(result.index) == ["logits"]
     assert derivations.agree(pd.concat([cases, result])).all()
 
 
 def by_cases(jacobian):
-    return lambda v: {"logits": derivations.softmax_gradients_by_cases(v, jacobian)["logits"]}
+    return lambda v: {"logits": lesson.softmax_gradients_by_cases(v, jacobian)["logits"]}
 
 
 WRONG_SOFTMAX = {
@@ -175,17 +183,17 @@ WRONG_SOFTMAX = {
 
 @pytest.mark.parametrize("formula", WRONG_SOFTMAX.values(), ids=WRONG_SOFTMAX)
 def test_every_check_rejects_a_wrong_term_of_softmax(formula):
-    (row,) = derivations.check_softmax(formula, symbolic_size=2).itertuples()
+    (row,) = check_softmax(formula, symbolic_size=2).itertuples()
     assert row.nonzero > 0 and row.tape > 0.01 and row.differences > 0.01 and not row.keras <= 0.01
 
 
 @pytest.mark.parametrize(("m", "seed"), [(3, 1), (9, 2), (64, 3)])
 def test_gradients_hold_for_other_batches(m, seed):
     inputs = derivations.batch_norm_inputs(m, 2, seed)
-    gradients = right(derivations.batch_norm(**inputs))
-    tape = derivations.tape_gradients(derivations.batch_norm, inputs, gradients)
+    gradients = right(lesson.batch_norm(**inputs))
+    tape = derivations.tape_gradients(lesson.batch_norm, inputs, gradients)
     for name, gradient in gradients.items():
-        differences = derivations.differences(derivations.batch_norm, inputs, name)
+        differences = derivations.differences(lesson.batch_norm, inputs, name)
         assert derivations.relative_error(gradient, tape[name]) < 1e-12
         assert derivations.relative_error(gradient, differences) < 1e-7
 
@@ -208,7 +216,7 @@ def test_the_error_against_a_wrong_formula_has_a_lower_bound():
     errors = {}
     for name, change in (("right", 1.0), ("wrong", 1.01)):
         formula = lambda v, change=change: {"x": change * right(v)["x"]}  # noqa: E731
-        errors[name] = derivations.sweep_steps(formula, derivations.batch_norm, inputs, "x", steps)
+        errors[name] = derivations.sweep_steps(formula, lesson.batch_norm, inputs, "x", steps)
     assert errors["right"]["float64"].min() < 1e-8 < 1e-3 < errors["wrong"]["float64"].min()
     assert (errors["right"]["float32"] >= errors["right"]["float64"]).all()
 
@@ -219,7 +227,7 @@ def test_the_error_against_a_wrong_formula_has_a_lower_bound():
 @pytest.mark.parametrize("name", ["cnn_a", "dnn_a", "cnn_b", "cnn_c", "cnn_e", "dnn_e", "cnn_small"])
 def test_counts_agree_with_the_builders(name):
     model = models.build(name)
-    totals = derivations.total_counts(model)
+    totals = derivations.total_counts(model, **COUNTS)
     assert totals["shapes"] == 0 and totals["layers"] == len(model.layers)
     assert totals["parameters"] == totals["keras_parameters"] == model.count_params()
     assert totals["trained"] == totals["keras_trained"] == models.trainable_parameters(model)
@@ -242,33 +250,34 @@ def odd_network():
 
 def test_counts_of_unusual_layers():
     model = odd_network()
-    totals = derivations.total_counts(model)
+    totals = derivations.total_counts(model, **COUNTS)
     assert totals["shapes"] == 0 and totals["parameters"] == model.count_params()
     assert totals["trained"] == models.trainable_parameters(model) and totals["flops"] == models.flops(model)
     assert totals["batch_norm_flops"] == 2 * 23 * 22 * 4
 
 
-def changed(kind, **by):
-    """Return FORMULAS with one kind of layer changed; each change gets the right counts, the config and the shape."""
+def changed_layer(change):
+    """Return COUNTS with another formula for conv and dense layers."""
 
-    def formula(config, shape):
-        counts = derivations.FORMULAS[kind](config, shape)
-        return counts._replace(**{name: change(counts, config, shape) for name, change in by.items()})
+    def layer(taps, inputs, outputs, places, bias):
+        return change(*lesson.layer_counts(taps, inputs, outputs, places, bias), taps, inputs, outputs)
 
-    return {**derivations.FORMULAS, kind: formula}
+    return COUNTS | {"layer": layer}
+
+
+def changed_batch_norm(change):
+    return COUNTS | {"batch_norm": lambda channels, places: change(*lesson.batch_norm_counts(channels, places))}
 
 
 # name: (the total that is wrong, the formulas)
 WRONG_COUNTS = {
-    "conv without bias": ("parameters", changed("Conv2D", parameters=lambda c, f, s: c.parameters - f["filters"])),
-    "conv over one channel": ("parameters", changed("Conv2D", parameters=lambda c, f, s: c.parameters // s[-1])),
-    "conv, a multiply-add as 1": ("flops", changed("Conv2D", flops=lambda c, f, s: c.flops // 2)),
-    "conv with the bias": ("flops", changed("Conv2D", flops=lambda c, f, s: c.flops + math.prod(c.output))),
-    "dense without bias": ("parameters", changed("Dense", parameters=lambda c, f, s: c.parameters - f["units"])),
-    "batch norm with two": ("parameters", changed("BatchNormalization", parameters=lambda c, f, s: 2 * s[-1])),
-    "batch norm trains all": ("trained", changed("BatchNormalization", trained=lambda c, f, s: c.parameters)),
-    "pooling too small": ("shapes", changed("MaxPooling2D", output=lambda c, f, s: (s[0] // 4, s[1] // 4, s[2]))),
-    "flatten forgotten": ("shapes", {k: f for k, f in derivations.FORMULAS.items() if k != "Flatten"}),
+    "without bias": ("parameters", changed_layer(lambda p, f, taps, inputs, outputs: (p - outputs, f))),
+    "over one channel": ("parameters", changed_layer(lambda p, f, taps, inputs, outputs: (p // inputs, f))),
+    "a multiply-add as 1": ("flops", changed_layer(lambda p, f, taps, inputs, outputs: (p, f // 2))),
+    "with the bias": ("flops", changed_layer(lambda p, f, taps, inputs, outputs: (p, f + outputs))),
+    "batch norm with two": ("parameters", changed_batch_norm(lambda p, trained, f: (p // 2, trained, f))),
+    "batch norm trains all": ("trained", changed_batch_norm(lambda p, trained, f: (p, p, f))),
+    "sizes too small": ("shapes", COUNTS | {"size": lambda *setting: conv_size(*setting) - 1}),
 }
 
 
@@ -279,7 +288,7 @@ def cnn_e():
 
 @pytest.mark.parametrize(("kind", "formulas"), WRONG_COUNTS.values(), ids=WRONG_COUNTS)
 def test_a_wrong_count_is_rejected(cnn_e, kind, formulas):
-    totals = derivations.total_counts(cnn_e, formulas)
+    totals = derivations.total_counts(cnn_e, **formulas)
     expected = {"shapes": 0, "flops": models.flops(cnn_e)}.get(kind, totals.get(f"keras_{kind}"))
     assert totals[kind] != expected
 
@@ -290,5 +299,6 @@ def test_a_wrong_count_is_rejected(cnn_e, kind, formulas):
 def test_texts_mark_differences():
     numbers = pd.Series([24, 1000]), pd.Series([24, 1001])
     assert derivations.beside(*numbers).tolist() == ["24", "1,000 ≠ 1,001"]
-    checks = pd.DataFrame({"entries": [9], "nonzero": [2], "tape": [0.0], "keras": [np.nan], "differences": [3.21e-11]})
-    assert derivations.as_text(checks).iloc[0].tolist() == ["2 / 9", "0", "–", "3e−11"]
+    found = {"entries": [9], "nonzero": [2], "tape": [0.0], "keras": [np.nan], "differences": [3.21e-11]}
+    checks = pd.DataFrame(found, index=["a"])
+    assert derivations.as_text(checks) == [("a", "2 / 9", "0", None, "3e−11")]

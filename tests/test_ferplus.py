@@ -159,12 +159,13 @@ def test_most_voted_answer_and_its_hits():
 
 def test_agreement_by_class():
     table = ferplus.agreement_by_class(np.array([0, 1, 0, 1]), VOTES)
-    assert table.index.tolist() == ["Angry", "Disgust", "all"]
-    values = table.map(lambda estimate: estimate.value)
-    assert values["same"].tolist() == [0.5, 0, 0.25]
-    assert values["one"].tolist() == pytest.approx([(0.9 + 0.3) / 2, 0.4 / 2, 1.6 / 4])
-    assert values["top"].tolist() == pytest.approx([(0.9 + 0.6) / 2, (0.4 + 1) / 2, 2.9 / 4])
-    assert table["same"]["all"].n == table["top"]["all"].n == 4
+    names, n, *estimates = zip(*table, strict=True)
+    assert (names, n) == (("Angry", "Disgust", "all"), (2, 2, 4))
+    same, one, top = ([estimate.value for estimate in column] for column in estimates)
+    assert same == [0.5, 0, 0.25]
+    assert one == pytest.approx([(0.9 + 0.3) / 2, 0.4 / 2, 1.6 / 4])
+    assert top == pytest.approx([(0.9 + 0.6) / 2, (0.4 + 1) / 2, 2.9 / 4])
+    assert table[-1][2].n == table[-1][4].n == 4
 
 
 # -- FER2013 -----------------------------------------------------------------------------------------------------------

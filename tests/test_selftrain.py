@@ -7,7 +7,7 @@ import pydantic
 import pytest
 
 from fer_utils import data
-from fer_utils.labels import BILINGUAL
+from fer_utils.labels import CLASSES
 from fer_utils.studies import selftrain
 
 
@@ -78,8 +78,8 @@ def test_judgement():
     assert table["classes"].tolist() == [pytest.approx(1), pytest.approx(2**1.5)]
     assert table["distance"].tolist() == [pytest.approx(0.5), 0]
     words = selftrain.formatted({"threshold": table, "none": table[:0]})
-    assert words.index.tolist() == ["threshold"] * 2
-    assert words["most frequent"].tolist() == [f"{BILINGUAL[3]} 100%", f"{BILINGUAL[3]} 50%"]
+    assert words["arm"] == ["threshold"] * 2
+    assert words["most frequent"] == [f"{CLASSES[3]} 100%", f"{CLASSES[3]} 50%"]
 
 
 # shares of the classes, their effective number

@@ -210,7 +210,7 @@ class RelabelledTicks(Formatter):
     """The ticks of another formatter, each passed through the function `say`."""
 
     def __init__(self, inner, say):
-        self.inner, self.say = inner, say
+        self.inner, self.say = inner, lambda text: say(text) if isinstance(text, str) else text  # or a bare number
 
     def __call__(self, value, position=None):
         return self.say(self.inner(value, position))

@@ -1,7 +1,7 @@
-"""The mathematics of the layers: formulas, and checks of them against results computed without them.
+"""Checks of the mathematics of the layers: each takes a formula and compares it with results computed without it.
 
-Each check takes its formula as an argument, so it can be tested with a wrong one. Formulas are compared with Keras,
-automatic differentiation (GradientTape), exact algebra (SymPy) and finite differences.
+The formulas are the notebook's (`math`), which shows and derives them. They are compared with Keras, automatic
+differentiation (GradientTape), exact algebra (SymPy) and finite differences.
 
 References:
     Ioffe & Szegedy (2015), Batch normalization: accelerating deep network training by reducing internal covariate
@@ -23,6 +23,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from fer_utils.labels import IMAGE_SHAPE
+from fer_utils.words import number
 
 EPSILON = 1e-3  # default of Keras' BatchNormalization
 STEP = 1e-5  # of finite differences: near the cube root of float64's precision, where their error is smallest
@@ -43,48 +44,25 @@ class Taps(NamedTuple):
     after: int  # … and after it
 
 
-def conv_size(size, kernel, stride=1, dilation=1, padding="valid"):
-    """Return the number of outputs of a convolution along one axis.
+def taps(conv_size, same_padding, size, kernel, stride=1, dilation=1, padding="valid"):
+    """Return the input positions that each output reads by two formulas, as Taps.
 
     Args:
-        size: number of inputs.
-        kernel, stride, dilation: ints from 1.
-        padding: "valid" (none), "same" (the size is kept at stride 1) or an int: number of zeros on either side.
-
-    >>> conv_size(48, kernel=5, stride=2, padding=2)
-    24
+        conv_size, same_padding: functions (size, kernel, stride, dilation[, padding]) -> outputs, and (before, after).
+        size: number of inputs. kernel, stride, dilation: ints from 1.
+        padding: "valid" (none), "same" or an int: number of zeros on either side.
     """
-    if padding == "same":
-        return math.ceil(size / stride)
-    zeros = 0 if padding == "valid" else 2 * padding
-    reach = dilation * (kernel - 1) + 1
-    return (size + zeros - reach) // stride + 1
-
-
-def same_padding(size, kernel, stride=1, dilation=1):
-    """Return the zeros that "same" adds, (before, after); an odd one is added after.
-
-    >>> same_padding(48, kernel=3, stride=2)
-    (0, 1)
-    """
-    reach = dilation * (kernel - 1) + 1
-    total = max((math.ceil(size / stride) - 1) * stride + reach - size, 0)
-    return total // 2, total - total // 2
-
-
-def taps(size, kernel, stride=1, dilation=1, padding="valid"):
-    """Return the input positions that each output reads, as Taps; arguments as for `conv_size`."""
     fixed = 0 if padding == "valid" else padding
     before, after = same_padding(size, kernel, stride, dilation) if padding == "same" else (fixed, fixed)
     first = stride * np.arange(conv_size(size, kernel, stride, dilation, padding)) - before
     return Taps(first[:, None] + dilation * np.arange(kernel), size, before, after)
 
 
-def check_sizes(formula=conv_size, sizes=(11, 12, 24, 47, 48), windows=WINDOWS, paddings=PADDINGS):
+def check_sizes(formula, sizes=(11, 12, 24, 47, 48), windows=WINDOWS, paddings=PADDINGS):
     """Compare a formula for the output size with convolutions computed by Keras.
 
     Args:
-        formula: function with the arguments of `conv_size`.
+        formula: function (size, kernel, stride, dilation, padding) -> number of outputs.
         sizes: ints, sides of square images.
         windows: (kernel, stride, dilation) triples; Keras rejects stride and dilation both above 1.
         paddings: "valid", "same" or ints.
@@ -99,11 +77,11 @@ def check_sizes(formula=conv_size, sizes=(11, 12, 24, 47, 48), windows=WINDOWS, 
     return pd.DataFrame(rows, columns=["kernel", "stride", "dilation", "padding", "size", "formula", "keras"])
 
 
-def check_same_padding(formula=same_padding, sizes=(11, 12, 24, 47, 48), windows=WINDOWS):
+def check_same_padding(formula, sizes=(11, 12, 24, 47, 48), windows=WINDOWS):
     """Check that explicit zeros around the image give the same convolution as padding "same".
 
     Args:
-        formula: function with the arguments of `same_padding`.
+        formula: function (size, kernel, stride, dilation) -> (zeros before, zeros after).
         sizes, windows: as for `check_sizes`.
 
     Returns:
@@ -140,11 +118,11 @@ def beside(ours, theirs):
     return numbers.where(ours == theirs, numbers + " ≠ " + theirs.map("{:,}".format))
 
 
-# -- two layers, forward and backward ----------------------------------------------------------------------------------
+# -- checks of gradients -----------------------------------------------------------------------------------------------
 #
-# A forward function takes its inputs and a math library (`maths`): np for numbers, keras.ops for tensors, SYMBOLS for
-# algebra. It returns all its values, including `loss`. An intermediate value may be given instead of being computed, so
-# that the loss can be differentiated with respect to it.
+# A layer with its loss is a function of its inputs and a math library (`maths`): np for numbers, keras.ops for tensors,
+# SYMBOLS for algebra. It returns a namespace of all its values, including `loss`. An intermediate value may be given
+# instead of being computed, so that the loss can be differentiated with respect to it.
 
 SYMBOLS = SimpleNamespace(
     sum=np.sum,
@@ -155,94 +133,12 @@ SYMBOLS = SimpleNamespace(
 )
 
 
-def batch_norm(x, gamma, beta, upstream, epsilon=EPSILON, maths=np, **given):
-    """Apply batch normalization in training mode, with the loss sum(upstream * y), whose gradient at y is `upstream`.
-
-    Args:
-        x, upstream: (m, channels).
-        gamma, beta: (channels,).
-        epsilon: positive number.
-        maths: np, keras.ops or SYMBOLS.
-        given: mean, var or x_hat, used instead of being computed.
-
-    Returns:
-        Namespace with all inputs and mean, var, sd (channels,), x_hat, y (m, channels) and loss.
-    """
-    mean = given.get("mean", maths.mean(x, axis=0))
-    var = given.get("var", maths.mean((x - mean) ** 2, axis=0))
-    sd = maths.sqrt(var + epsilon)
-    x_hat = given.get("x_hat", (x - mean) / sd)
-    y = gamma * x_hat + beta
-    inputs = {"x": x, "gamma": gamma, "beta": beta, "upstream": upstream, "epsilon": epsilon}
-    return SimpleNamespace(**inputs, mean=mean, var=var, sd=sd, x_hat=x_hat, y=y, loss=maths.sum(upstream * y))
-
-
-def batch_norm_gradients(v):
-    """Compute the gradients of the loss at every value of batch normalization, from the last to the first.
-
-    Args:
-        v: namespace returned by `batch_norm`.
-
-    Returns:
-        Dict of name -> gradient, of the shape of that value.
-    """
-    m, centred = len(v.x), v.x - v.mean
-    d_x_hat = v.gamma * v.upstream
-    d_var = -(d_x_hat * centred).sum(axis=0) / (2 * v.sd**3)
-    d_mean = -d_x_hat.sum(axis=0) / v.sd - 2 * d_var * centred.mean(axis=0)
-    d_x = d_x_hat / v.sd + 2 * d_var * centred / m + d_mean / m
-    d_gamma, d_beta = (v.upstream * v.x_hat).sum(axis=0), v.upstream.sum(axis=0)
-    return {"beta": d_beta, "gamma": d_gamma, "x_hat": d_x_hat, "var": d_var, "mean": d_mean, "x": d_x}
-
-
-def batch_norm_gradient_in_one(v):
-    """Compute the gradient at x in one formula, all steps of `batch_norm_gradients` combined."""
-    d_gamma, d_beta = (v.upstream * v.x_hat).sum(axis=0), v.upstream.sum(axis=0)
-    return {"x": v.gamma / v.sd * (v.upstream - d_beta / len(v.x) - v.x_hat * d_gamma / len(v.x))}
-
-
-def softmax_cross_entropy(logits, truth, maths=np, **given):
-    """Compute the softmax of one image's logits, and the cross-entropy with its true class.
-
-    Args:
-        logits: (classes,).
-        truth: (classes,), sums to 1; one-hot for a label.
-        maths: np, keras.ops or SYMBOLS.
-        given: probs, used instead of being computed.
-
-    Returns:
-        Namespace with logits, truth, probs (classes,) and loss.
-    """
-    powers = maths.exp(logits)  # the logits are moderate; a library would subtract the largest one first
-    probs = given.get("probs", powers / maths.sum(powers))
-    return SimpleNamespace(logits=logits, truth=truth, probs=probs, loss=-maths.sum(truth * maths.log(probs)))
-
-
-def softmax_jacobian(probs):
-    """Return the derivatives of probability k (row) by logit i (column): p_k (1 − p_k) where i = k, else −p_k p_i."""
-    return np.diag(probs) - np.outer(probs, probs)
-
-
-def softmax_gradients_by_cases(v, jacobian=softmax_jacobian):
-    """Compute the gradients of the cross-entropy at the probabilities and, by the chain rule, at the logits."""
-    d_probs = -v.truth / v.probs
-    return {"probs": d_probs, "logits": d_probs @ jacobian(v.probs)}
-
-
-def softmax_gradients(v):
-    """Compute the gradient of the cross-entropy at the logits in one formula: prediction minus truth."""
-    return {"logits": v.probs - v.truth}
-
-
-# -- checks of gradients -----------------------------------------------------------------------------------------------
-
-
 def check_gradients(gradients, forward, keras_forward, inputs, symbolic_inputs):
     """Compare formulas for gradients with exact algebra, automatic differentiation and finite differences.
 
     Args:
         gradients: formula, a function of the namespace returned by `forward` -> dict of name -> gradient.
-        forward: the layer with its loss, such as `batch_norm`.
+        forward: the layer with its loss.
         keras_forward: the same, with Keras' layer.
         inputs: dict of the layer's inputs as float64 arrays.
         symbolic_inputs: the same as arrays of SymPy symbols.
@@ -277,11 +173,15 @@ def agree(checks):
 
 
 def as_text(checks):
-    """Format the table of `check_gradients` for print: "0 / 9" entries, errors as "2e−16", NaN as "–"."""
-    text = checks[list(TOLERANCES)].map("{:.0e}".format).replace({"nan": "–", "0e+00": "0"})
-    text = text.apply(lambda column: column.str.replace("-", "−"))
-    text.insert(0, "nonzero", checks["nonzero"].astype(str) + " / " + checks["entries"].astype(str))
-    return text
+    """Return the table of `check_gradients` as rows: name, "0 / 9" entries, errors as "2e−16" (NaN as None)."""
+    return [
+        (row.Index, f"{row.nonzero} / {row.entries}", *(_as_power(getattr(row, kind)) for kind in TOLERANCES))
+        for row in checks.itertuples()
+    ]
+
+
+def _as_power(error):
+    return None if math.isnan(error) else "0" if error == 0 else number(error, ".0e")
 
 
 def symbolic_residuals(gradients, forward, inputs):
@@ -381,7 +281,7 @@ def slopes(errors, largest=0.1):
 
 
 def batch_norm_inputs(m, channels, seed=0):
-    """Draw float64 inputs of `batch_norm`: x, upstream (m, channels), gamma, beta (channels,), epsilon.
+    """Draw float64 inputs of batch normalisation: x, upstream (m, channels), gamma, beta (channels,), epsilon.
 
     Raises:
         ValueError: for fewer than three examples.
@@ -395,11 +295,11 @@ def batch_norm_inputs(m, channels, seed=0):
     return {"x": x, "gamma": gamma, "beta": beta, "upstream": upstream, "epsilon": np.float64(EPSILON)}
 
 
-def check_batch_norm(gradients=batch_norm_gradients, m=4, channels=3, symbolic_size=3, seed=0):
+def check_batch_norm(gradients, forward, m=4, channels=3, symbolic_size=3, seed=0):
     """Run `check_gradients` on batch normalization.
 
     Args:
-        gradients: formula, such as `batch_norm_gradients`.
+        gradients, forward: as for `check_gradients`.
         m, channels: shape of the numeric batch; m from 3.
         symbolic_size: number of examples and of channels of the symbolic batch.
         seed: int, draws the numbers.
@@ -408,7 +308,7 @@ def check_batch_norm(gradients=batch_norm_gradients, m=4, channels=3, symbolic_s
     shapes = {"x": batch, "upstream": batch, "gamma": vector, "beta": vector}
     algebra = {name: symbols(name, shape, real=True) for name, shape in shapes.items()}
     algebra["epsilon"] = sympy.Symbol("epsilon", positive=True)
-    return check_gradients(gradients, batch_norm, _keras_batch_norm, batch_norm_inputs(m, channels, seed), algebra)
+    return check_gradients(gradients, forward, _keras_batch_norm, batch_norm_inputs(m, channels, seed), algebra)
 
 
 def _keras_batch_norm(x, gamma, beta, upstream, epsilon, maths):
@@ -419,16 +319,16 @@ def _keras_batch_norm(x, gamma, beta, upstream, epsilon, maths):
 
 
 def softmax_inputs(classes=7, seed=0):
-    """Draw float64 inputs of `softmax_cross_entropy`: logits and truth, (classes,) each."""
+    """Draw float64 inputs of softmax with cross-entropy: logits and truth, (classes,) each."""
     rng = np.random.default_rng(seed)
     return {"logits": rng.normal(0, 2, classes), "truth": np.eye(classes)[rng.integers(classes)]}
 
 
-def check_softmax(gradients=softmax_gradients, classes=7, symbolic_size=3, seed=0):
+def check_softmax(gradients, forward, classes=7, symbolic_size=3, seed=0):
     """Run `check_gradients` on softmax with cross-entropy; the symbolic truth is anything that sums to 1.
 
     Args:
-        gradients: formula, such as `softmax_gradients`.
+        gradients, forward: as for `check_gradients`.
         classes, symbolic_size: number of classes of the numeric and of the symbolic check.
         seed: int, draws the numbers.
     """
@@ -436,7 +336,7 @@ def check_softmax(gradients=softmax_gradients, classes=7, symbolic_size=3, seed=
     truth[-1] = 1 - truth[:-1].sum()
     algebra = {"logits": symbols("logits", (symbolic_size,), real=True), "truth": truth}
     inputs = softmax_inputs(classes, seed)
-    return check_gradients(gradients, softmax_cross_entropy, _keras_cross_entropy, inputs, algebra)
+    return check_gradients(gradients, forward, _keras_cross_entropy, inputs, algebra)
 
 
 def _keras_cross_entropy(logits, truth, maths):
@@ -447,105 +347,70 @@ def _keras_cross_entropy(logits, truth, maths):
 # -- parameters and operations -----------------------------------------------------------------------------------------
 
 
-class Counts(NamedTuple):
-    """The cost of a layer, computed from its config and the shape of its input."""
-
-    output: tuple  # shape, without the batch axis
-    parameters: int = 0
-    trained: int = 0  # trainable parameters
-    flops: int = 0  # of the forward computation for one image; a multiply-add counts as 2
-
-
-def conv_counts(config, shape):
-    """Count a convolution: each filter has a kernel over all input channels, and one bias."""
-    *sides, channels = shape
-    places = _slide(sides, config["kernel_size"], config)
-    weights = math.prod(config["kernel_size"]) * channels * config["filters"]
-    parameters = weights + config["use_bias"] * config["filters"]
-    return Counts((*places, config["filters"]), parameters, parameters, 2 * math.prod(places) * weights)
-
-
-def dense_counts(config, shape):
-    """Count a dense layer: one weight per pair of input and output, and one bias per output."""
-    *places, inputs = shape
-    weights = inputs * config["units"]
-    parameters = weights + config["use_bias"] * config["units"]
-    return Counts((*places, config["units"]), parameters, parameters, 2 * math.prod(places) * weights)
-
-
-def batch_norm_counts(config, shape):
-    """Count batch normalization: gamma and beta are trained, the moving mean and variance are not.
-
-    At inference it is one multiply-add per value: y = a x + b with a = gamma / sd and b = beta − a mean.
-    """
-    return Counts(shape, 4 * shape[-1], 2 * shape[-1], 2 * math.prod(shape))
-
-
-def pool_counts(config, shape):
-    """Count a pooling layer: its window moves like a kernel, without weights."""
-    *sides, channels = shape
-    return Counts((*_slide(sides, config["pool_size"], config), channels))
-
-
-def flatten_counts(config, shape):
-    """Count a flatten layer, which only changes the shape."""
-    return Counts((math.prod(shape),))
-
-
-def _slide(sides, window, config):
-    """Return the output height and width of a window moved over an input."""
-    dilation = config.get("dilation_rate", (1, 1))
-    steps = zip(sides, window, config["strides"], dilation, strict=True)
-    return [conv_size(*along_axis, config["padding"]) for along_axis in steps]
-
-
-# Other layers change no shape, have no parameters and cost next to nothing.
-FORMULAS = {
-    "Conv2D": conv_counts,
-    "Dense": dense_counts,
-    "BatchNormalization": batch_norm_counts,
-    "MaxPooling2D": pool_counts,
-    "AveragePooling2D": pool_counts,
-    "Flatten": flatten_counts,
-}
-
-
-def check_counts(model, formulas=FORMULAS):
-    """Compare formulas for shapes and parameters with a model, layer by layer.
+def check_counts(model, size, layer, batch_norm):
+    """Compare formulas for shapes, parameters and operations with a model, layer by layer.
 
     The formulas read only the layers' configs; each input shape is the computed output shape of the previous layer.
 
     Args:
         model: Keras model whose layers form a chain, input (48, 48, 1).
-        formulas: dict of layer class -> formula, as FORMULAS.
+        size: function (size, kernel, stride, dilation, padding) -> number of outputs along one axis.
+        layer: function (taps, inputs, outputs, places, bias) -> (parameters, operations) of a conv or dense layer.
+        batch_norm: function (channels, places) -> (parameters, trained parameters, operations).
 
     Returns:
         DataFrame, one row per layer: kind, output, keras_output (tuples), parameters, keras_parameters, trained,
         keras_trained, flops.
     """
     shape, rows = IMAGE_SHAPE, {}
-    for layer in model.layers:
-        kind = type(layer).__name__
-        counts = formulas[kind](layer.get_config(), shape) if kind in formulas else Counts(shape)
-        shape = counts.output
-        rows[layer.name] = {
+    for each in model.layers:
+        kind, config = type(each).__name__, each.get_config()
+        shape, taps, inputs = _moved(kind, config, shape, size)
+        places, costs = math.prod(shape[:-1]), (0, 0, 0)
+        if taps:
+            parameters, flops = layer(taps, inputs, shape[-1], places, int(config["use_bias"]))
+            costs = parameters, parameters, flops
+        elif kind == "BatchNormalization":
+            costs = batch_norm(shape[-1], places)
+        rows[each.name] = {
             "kind": kind,
-            **counts._asdict(),
-            "keras_output": tuple(layer.output.shape[1:]),
-            "keras_parameters": layer.count_params(),
-            "keras_trained": sum(math.prod(weight.shape) for weight in layer.trainable_weights),
+            "output": shape,
+            **dict(zip(("parameters", "trained", "flops"), costs, strict=True)),
+            "keras_output": tuple(each.output.shape[1:]),
+            "keras_parameters": each.count_params(),
+            "keras_trained": sum(math.prod(weight.shape) for weight in each.trainable_weights),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("layer")
 
 
-def total_counts(model, formulas=FORMULAS):
+def _moved(kind, config, shape, size):
+    """Return the output shape of a layer, and taps and input channels where it has a kernel (0 taps: it has none)."""
+    *sides, channels = shape
+    if kind == "Conv2D":
+        places = _slide(sides, config["kernel_size"], config, size)
+        return (*places, config["filters"]), math.prod(config["kernel_size"]), channels
+    if kind == "Dense":
+        return (*sides, config["units"]), 1, channels
+    if kind in ("MaxPooling2D", "AveragePooling2D"):
+        return (*_slide(sides, config["pool_size"], config, size), channels), 0, channels
+    return ((math.prod(shape),) if kind == "Flatten" else shape), 0, channels  # other layers change no shape
+
+
+def _slide(sides, window, config, size):
+    """Return the output height and width of a window moved over an input."""
+    dilation = config.get("dilation_rate", (1, 1))
+    steps = zip(sides, window, config["strides"], dilation, strict=True)
+    return [size(*along_axis, config["padding"]) for along_axis in steps]
+
+
+def total_counts(model, size, layer, batch_norm):
     """Sum `check_counts` over a model.
 
     Returns:
         Dict of ints: layers; shapes (number of layers whose shape differs from Keras'); parameters, keras_parameters;
         trained, keras_trained; flops (of the conv and dense layers); batch_norm_flops.
     """
-    counts = check_counts(model, formulas)
+    counts = check_counts(model, size, layer, batch_norm)
     names = ("parameters", "keras_parameters", "trained", "keras_trained")
     flops = counts.groupby("kind")["flops"].sum()
     return {

@@ -11,6 +11,7 @@ import pandas as pd
 
 from fer_utils import data, metrics
 from fer_utils.labels import IMAGE_SHAPE
+from fer_utils.words import words
 
 
 def is_blank(images):
@@ -94,11 +95,11 @@ def altered(images, seed=0):
     """
     noise = np.random.default_rng(seed).normal(0, 8, images.shape)
     return {
-        "lighter 調亮": (images.astype(int) + 20).clip(0, 255).astype(np.uint8),
-        "noise 雜訊": (images + noise).round().clip(0, 255).astype(np.uint8),
-        "JPEG 壓縮": np.stack([as_jpeg(image, quality=30) for image in images]),
-        "shifted 平移": np.concatenate([images[:, :, :1], images[:, :, :-1]], axis=2),
-        "mirrored 鏡像": images[:, :, ::-1],
+        words("lighter"): (images.astype(int) + 20).clip(0, 255).astype(np.uint8),
+        words("noise"): (images + noise).round().clip(0, 255).astype(np.uint8),
+        words("JPEG"): np.stack([as_jpeg(image, quality=30) for image in images]),
+        words("shifted"): np.concatenate([images[:, :, :1], images[:, :, :-1]], axis=2),
+        words("mirrored"): images[:, :, ::-1],
     }
 
 

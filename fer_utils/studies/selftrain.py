@@ -24,8 +24,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from fer_utils import augment, data, metrics, models, presets, runs, training
-from fer_utils.labels import BILINGUAL as CLASS_NAMES
 from fer_utils.labels import CLASSES, IMAGE_SHAPE
+from fer_utils.words import marked, words
 
 VAL_SHARE = 0.2  # of the training images, held out for validation as report A did
 
@@ -37,15 +37,8 @@ ARMS = {
     "top share": {"threshold": 0.0, "share": 0.4},  # the most confident of each predicted class: none is left out
     "FixMatch": {"threshold": 0.8, "share": 1.0},  # the confident ones, predicted anew in every update (`fixmatch`)
 }
-ARMS_ZH_TW = {
-    "supervised": "監督式",
-    "keep all": "全收",
-    "threshold": "門檻",
-    "top share": "各類比例",
-    "FixMatch": "FixMatch",
-    "oracle": "全知",  # supervised training with all labels
-}
-BILINGUAL = {arm: f"{arm} {chinese}" if chinese != arm else arm for arm, chinese in ARMS_ZH_TW.items()}
+# What the arms are called; the oracle is supervised training with all labels.
+NAMES = {name: name for name in marked("supervised", "keep all", "threshold", "top share", "FixMatch", "oracle")}
 
 # How much there is to learn from, and for how long; the model and its optimizer are those of the preset.
 PROFILES = {
@@ -512,26 +505,26 @@ def judge(pseudo_labels, truth):
 
 
 def formatted(judged):
-    """Format the tables of `judge` for print, the first and the last row of each.
+    """Return the first and the last row of each table of `judge` as columns of a table.
 
     Args:
         judged: dict of arm -> DataFrame.
 
     Returns:
-        pandas DataFrame of strings, index: arm; columns: round, n, precision, most frequent, classes, distance.
+        dict of columns: arm, round, n, precision (an Estimate), most frequent, classes, distance.
     """
-    rows = pd.concat({arm: table.iloc[[0, -1]] for arm, table in judged.items() if len(table)}, names=["arm", None])
-    return pd.DataFrame(
-        {
-            "round": [f"{r}" for r in rows["round"]],
-            "n": [f"{n:,}" for n in rows["n"]],
-            "precision": [str(metrics.Estimate(*row)) for row in rows[["precision", "low", "high", "n"]].to_numpy()],
-            "most frequent": [f"{CLASS_NAMES[c]} {s:.0%}" for c, s in zip(rows["top"], rows["top_share"], strict=True)],
-            "classes": [f"{classes:.1f}" for classes in rows["classes"]],
-            "distance": [f"{distance:.2f}" for distance in rows["distance"]],
-        },
-        index=rows.index.get_level_values("arm"),
-    )
+    rows = [(arm, table.iloc[place]) for arm, table in judged.items() if len(table) for place in (0, -1)]
+    return {
+        "arm": [arm for arm, _ in rows],
+        "round": [int(row["round"]) for _, row in rows],
+        "n": [int(row["n"]) for _, row in rows],
+        "precision": [metrics.Estimate(*row[["precision", "low", "high", "n"]]) for _, row in rows],
+        "most frequent": [
+            words("{name} {share:.0%}", name=CLASSES[int(row["top"])], share=row["top_share"]) for _, row in rows
+        ],
+        "classes": [f"{row['classes']:.1f}" for _, row in rows],
+        "distance": [f"{row['distance']:.2f}" for _, row in rows],
+    }
 
 
 def class_shares(labels):
