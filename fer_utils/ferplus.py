@@ -13,9 +13,9 @@ import pandas as pd
 from fer_utils import data, metrics
 from fer_utils.data import DataError
 from fer_utils.labels import CLASSES
-from fer_utils.words import words
+from fer_utils.words import marked
 
-VOTES = (*CLASSES, "contempt", "unknown", "not a face")  # the ten answers
+VOTES = (*CLASSES, *marked("contempt", "unknown", "not a face"))  # the ten answers
 VOTE_COLUMNS = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral", "contempt", "unknown", "NF"]
 USAGES = {"Training": "train", "PublicTest": "public", "PrivateTest": "private"}
 LEAST_AGREEMENT = 0.4  # of labels and votes: rows in a wrong order agree by chance in about 0.2
@@ -99,34 +99,6 @@ def choice_hits(labels, votes):
     seven = votes[:, : len(CLASSES)]
     most = seven == seven.max(axis=1, keepdims=True)
     return most[np.arange(len(labels)), labels] / most.sum(axis=1)
-
-
-def agreement_by_class(labels, votes, draws=500):
-    """Measure how people agree with the labels and with one another.
-
-    Args:
-        labels: (n,) ints 0…6.
-        votes: (n, 10) from `votes`.
-        draws: number of bootstrap samples for the intervals of the means.
-
-    Returns:
-        list of rows, one for each class that has images and one for all: (name, n, same, one, top). The last three are
-        metrics.Estimates: the share of images whose label alone has the most votes, the mean share of votes for the
-        label (the accuracy of one person), and the mean share of votes for the most voted answer.
-    """
-    shares = votes / votes.sum(axis=1, keepdims=True).clip(1)
-    same, one, top = most_voted(votes) == labels, shares[np.arange(len(labels)), labels], shares.max(axis=1)
-    subsets = {name: labels == c for c, name in enumerate(CLASSES) if c in labels} | {words("all"): labels >= 0}
-    return [
-        (
-            name,
-            int(of.sum()),
-            metrics.share(int(same[of].sum()), int(of.sum())),
-            metrics.mean(one[of], draws),
-            metrics.mean(top[of], draws),
-        )
-        for name, of in subsets.items()
-    ]
 
 
 def label_probs(dataset, folds=5):

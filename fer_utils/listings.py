@@ -1,9 +1,11 @@
 """The source of a function or class as a listing shows it."""
 
 import ast
+import threading
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]  # of the kit
+PARSING = threading.Lock()  # in Python 3.11, threads that parse at the same time can fail
 
 
 def listing_of(path, name):
@@ -20,7 +22,8 @@ def listing_of(path, name):
         LookupError: there is no such definition; the message names the file.
     """
     text = Path(path).read_text("utf-8")
-    node, lines = ast.parse(text), text.splitlines()
+    with PARSING:
+        node, lines = ast.parse(text), text.splitlines()
     for part in name.split("."):
         inside = (n for n in node.body if isinstance(n, ast.FunctionDef | ast.ClassDef) and n.name == part)
         node = next(inside, None)

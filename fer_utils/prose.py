@@ -88,12 +88,13 @@ def table(rows, caption, /, name, header=None, form=None, **fields):
     """
     import pandas as pd
 
-    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows, dtype=object)
+    named = None if len(rows) else header  # a list of no rows does not know its columns
+    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows, columns=named, dtype=object)
     if frame.index.name:
         frame = frame.reset_index()
     forms = form if isinstance(form, dict) else dict.fromkeys(frame.columns, form)
     columns = [[_cell(value, forms.get(column)) for value in frame[column]] for column in frame.columns]
-    header = [words(str(name)) for name in header or frame.columns]
+    header = [_filled(str(name), {}) for name in header or frame.columns]  # words stay what they are
     align = ["right" if i and _are_numbers(cells) else "left" for i, cells in enumerate(columns)]
     lines = [list(line) for line in zip(*columns, strict=True)]
     details = {"header": list(map(message, header)), "rows": [list(map(message, line)) for line in lines]}

@@ -145,8 +145,12 @@ class Catalog(dict):
 
 
 def has_words(template):
-    """Return whether there is anything to translate between the fields of a template."""
-    return any(map(str.isalpha, "".join(literal for literal, *_ in FORMATTER.parse(template))))
+    """Return whether there is anything to translate in a Markdown text, or between the fields of a template."""
+    try:
+        literals = [literal for literal, *_ in FORMATTER.parse(template)]
+    except ValueError:  # braces of TeX
+        literals = [template]
+    return any(map(str.isalpha, "".join(literals)))
 
 
 def locale():

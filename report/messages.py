@@ -48,9 +48,9 @@ def messages_of_notebook(notebook):
     for cell in notebook["cells"]:
         texts = [cell["source"]] if cell["cell_type"] == "markdown" else []
         if cell["cell_type"] == "code":
-            texts = [node.value for node in texts_in(cell["source"]) if words.has_words(node.value)]
+            texts = [node.value for node in texts_in(cell["source"])]
             texts += [text for _, text in comments_in(cell["source"])]
-        found += [Message(text, cell["id"]) for text in texts if any(map(str.isalpha, text))]
+        found += [Message(text, cell["id"]) for text in texts if text.strip()]
     return found
 
 
@@ -61,7 +61,6 @@ def messages_of_modules(root):
         Message(node.value, path.relative_to(root).as_posix())
         for path in files
         for node in texts_in(path.read_text("utf-8"), ("words", "marked", "NoAnswer"))
-        if words.has_words(node.value)
     ]
 
 
@@ -216,6 +215,7 @@ def _po(texts, known, changed, elsewhere):
     for text, place in texts:
         before = known.get(text)
         string = before.string if before and before.string else elsewhere.get(text, "")
+        string = string or ("" if words.has_words(text) else text)  # fields alone: most languages have the same
         message = catalog.add(text, string, locations=[(place, None)])
         message.flags = {"fuzzy"} if string and before and (text in changed or before.fuzzy) else set()
         message.user_comments = before.user_comments if before else []

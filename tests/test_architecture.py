@@ -57,7 +57,7 @@ MAY_IMPORT = {
     "studies.mistakes": {"labels", "metrics"},
     "studies.duplicates": {"labels", "data", "metrics"},
     "studies.derivations": {"labels"},
-    "studies.selftrain": {"labels", "augment", "data", "metrics", "models", "presets", "runs", "training"},
+    "studies.selftrain": {"labels", "augment", "data", "metrics", "models", "presets", "runs", "training", "words"},
     "plots": set(),
     "plots.style": set(),
 }
@@ -154,11 +154,11 @@ ALSO = {
     "filters": {
         *("plots.images", "explain.graph", "explain.saliency", "explain.fields", "explain.maximize"),
     },
-    "imbalance": {"plots.arms", "plots.classes", "studies.compare"},
+    "imbalance": {"plots.arms", "studies.compare"},
     "poor_model": {
         *("plots.images", "explain.graph", "explain.saliency", "explain.fields", "explain.maximize"),
     },
-    "preprocessing": {"plots.arms", "plots.images", "plots.training", "studies.compare"},
+    "preprocessing": {"plots.images", "plots.training", "studies.compare"},
     "saliency": {"plots.maps", "explain.graph", "explain.saliency", "explain.checks"},
     "self_training": {"plots.arms", "plots.images", "studies.compare", "studies.selftrain"},
     "systems": {"plots.networks"},

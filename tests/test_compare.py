@@ -87,6 +87,14 @@ class TestCompareArms:
         assert printed["accuracy"][1] == "90.0"
         assert printed["difference"][1].startswith("+30.0 [+")
 
+    def test_formatted_scores(self):
+        arms = {"plain": self.plain, "better": self.better}
+        compared, f1 = compare.compare_arms(self.truth, arms), compare.compare_macro_f1(self.truth, arms)
+        columns = compare.formatted_scores(compared, f1)
+        assert list(columns) == ["arm", "accuracy", "difference", "p (Holm)", "macro-F1", "its difference"]
+        assert columns["arm"] == ["plain", "better"] and columns["its difference"][0] == "–"
+        assert columns["macro-F1"] == [f"{100 * value:.1f}" for value in f1["macro_f1"]]
+
 
 def test_mean_accuracy_has_the_interval_of_its_images():
     truth = np.zeros(10, int)

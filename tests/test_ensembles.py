@@ -23,8 +23,8 @@ MEMBERS = [one_hot([0, 1, 3]), one_hot([0, 3, 2]), one_hot([3, 1, 2])]
     [([[0, 1, 2]], 0), ([[0, 1], [0, 2]], 0.5), ([[0, 1], [0, 1], [1, 1]], 1 / 3), ([[0], [1], [2]], 1)],
 )
 def test_disagreement(answers, expected):
-    members = [one_hot(a) for a in answers]
-    assert ensembles.gain(np.zeros(len(answers[0]), int), members)["disagreement"] == pytest.approx(expected)
+    table = ensembles.subsets(np.zeros(len(answers[0]), int), list(map(one_hot, answers)))
+    assert table["disagreement"].iloc[-1] == pytest.approx(expected)
 
 
 def test_the_members_that_complement_one_another_are_chosen():

@@ -1,4 +1,4 @@
-"""Second choices, mutual confusions, agreement with people's votes, their figures, and the notebook about them."""
+"""Mutual confusions, agreement with people's votes, and the notebook about them."""
 
 import json
 from pathlib import Path
@@ -7,41 +7,14 @@ import numpy as np
 import pandas as pd
 import papermill
 import pytest
+from lesson import definitions
 
 from fer_utils import data, ferplus, metrics, runs
 from fer_utils.studies import mistakes
 
 KIT = Path(__file__).resolve().parents[1]
 RNG = np.random.default_rng(0)
-LABELS = RNG.choice(7, 400)
-PROBS = RNG.dirichlet(np.ones(7), 400)
-FACES = RNG.integers(0, 255, (8, 48, 48, 1), dtype=np.uint8)
-
-
-def test_rank_of_truth_breaks_ties_as_argmax_does():
-    even = np.full((7, 7), 1 / 7)
-    assert mistakes.rank_of_truth(np.arange(7), even).tolist() == [1, 2, 3, 4, 5, 6, 7]
-    rank = mistakes.rank_of_truth(LABELS, PROBS)
-    more_probable = (PROBS[np.arange(400), LABELS][:, None] < PROBS).sum(axis=1)
-    assert (rank == more_probable + 1).all()
-
-
-def test_second_choice_counts_one_error_alone():
-    probs = np.array([[0.3, 0.7, 0], [0.1, 0.7, 0.2], [0.7, 0.3, 0], [0.3, 0.7, 0], [0, 0.7, 0.3]])
-    found = mistakes.second_choice(np.array([0, 0, 0, 0, 2]), probs, true=0, predicted=1)
-    assert found == metrics.share(2, 3)
-    assert mistakes.second_choice(np.array([0]), probs[:1], true=0, predicted=2).n == 0
-
-
-@pytest.mark.parametrize(
-    ("distribution", "margin", "entropy"),
-    [([1, 0, 0, 0, 0, 0, 0], 1, 0), ([0.5, 0, 0.5, 0, 0, 0, 0], 0, 1), ([1 / 7] * 7, 0, np.log2(7))],
-    ids=["certain", "two compete", "uniform"],
-)
-def test_margin_and_entropy(distribution, margin, entropy):
-    probs = np.array([distribution])
-    assert mistakes.margin(probs) == pytest.approx([margin])
-    assert mistakes.entropy(probs) == pytest.approx([entropy])
+LESSON = definitions("confusion")
 
 
 def mixed_up(there, back, n_a, n_b):
@@ -58,14 +31,17 @@ def the_pair(counts):
 
 def test_a_mutual_confusion_is_symmetric_whatever_the_sizes_of_the_classes():
     row = the_pair(mixed_up(there=100, back=20, n_a=500, n_b=100))
-    assert (row["difference"], row["p"]) == (0, 1)
+    assert (row["difference"].value, row["p"]) == (0, 1)
     assert (row["there"].value, row["back"].value) == (0.2, 0.2)
 
 
 def test_asymmetry_is_found_despite_equal_counts_and_the_frequent_direction_comes_first():
     row = the_pair(mixed_up(there=40, back=40, n_a=500, n_b=100))
-    assert (row["a"], row["b"]) == (4, 2) and (row["n_ab"], row["n_ba"]) == (40, 40)
-    assert row["low"] > 0 and row["difference"] == pytest.approx(32)
+    assert (row["a"], row["b"]) == (4, 2) and (row["there"], row["back"]) == (
+        metrics.share(40, 100),
+        metrics.share(40, 500),
+    )
+    assert row["difference"].low > 0 and row["difference"].value == pytest.approx(32)
     assert row["p_holm"] == pytest.approx(21 * row["p"]) and row["p_holm"] < 0.001  # of all 21 pairs
 
 
@@ -75,11 +51,9 @@ def test_a_class_without_images_is_not_tested():
     assert len(table) == 21 and table["p"].isna().sum() == table["p_holm"].isna().sum() == 6
 
 
-def test_agreement_of_people_with_labels_and_network():
-    """Tied votes (-1) and answers that are none of the seven classes (7 or more) do not count."""
-    labels, answers, said = np.array([0, 1, 2, 3, 4, 5, 6]), [0, 2, 2, 5, 4, 5, 6], np.array([0, 2, -1, 6, -1, 7, 9])
-    label, network = mistakes.agreement(labels, np.eye(7)[answers], said)
-    assert label == metrics.share(1, 3) and network == metrics.share(2, 3)
+def test_agreement_leaves_out_ties_and_answers_that_are_none_of_the_seven_classes():
+    classes, said = np.array([0, 1, 2, 3, 4, 5, 6]), np.array([0, 2, -1, 6, -1, 7, 9])
+    assert LESSON["agreement"](classes, said) == metrics.share(1, 3)
 
 
 # -- the notebook, where images have twins and votes -------------------------------------------------------------------
@@ -120,6 +94,6 @@ def test_the_notebook_reports_twins_and_votes(finished, tmp_path):
         output.get("metadata", {}).get("fer", {}) for cell in executed.cells for output in cell.get("outputs", [])
     ]
     rows = {fer["name"]: fer["rows"] for fer in outputs if fer.get("kind") == "table"}
-    assert [row[0] for row in rows["tab-twins"]] == ["all 全部", "with a twin 有雙胞胎", "without 沒有"]
-    assert int(rows["tab-twins"][1][1]) == 5
+    said = json.dumps([fer["text"] for fer in outputs if fer.get("kind") == "say"])
+    assert '"seen.n:,": "5"' in said and "Without twins of training images" in said
     assert len(rows["tab-people"]) == 3

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from lesson import definitions
 
 from fer_utils import models
 from fer_utils.explain import checks, graph, saliency
@@ -92,6 +93,15 @@ def test_integrated_gradients_are_complete(small, images, classes):
     coarse, fine = (saliency.integrated_gradients(small, images, classes, steps) for steps in (4, 100))
     coarse, fine = (np.abs(checks.completeness_gap(small, images, classes, maps)) for maps in (coarse, fine))
     assert (fine < 0.02).all() and fine.mean() < coarse.mean()
+
+
+def test_the_notebook_writes_out_the_methods_of_the_kit(small, images, classes):
+    lesson = definitions("saliency")
+    np.testing.assert_allclose(
+        lesson["gradient"](small, images, classes), saliency.gradient(small, images, classes), atol=1e-6
+    )
+    maps = lesson["smoothgrad"](small, images, classes, n=4)
+    np.testing.assert_allclose(maps, saliency.smoothgrad(small, images, classes, n=4), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", saliency.METHODS)

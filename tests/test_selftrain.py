@@ -77,9 +77,18 @@ def test_judgement():
     assert table["top"].tolist() == [3, 3] and table["top_share"].tolist() == [1, 0.5]
     assert table["classes"].tolist() == [pytest.approx(1), pytest.approx(2**1.5)]
     assert table["distance"].tolist() == [pytest.approx(0.5), 0]
-    words = selftrain.formatted({"threshold": table, "none": table[:0]})
-    assert words["arm"] == ["threshold"] * 2
-    assert words["most frequent"] == [f"{CLASSES[3]} 100%", f"{CLASSES[3]} 50%"]
+    rows = selftrain.first_and_last({"threshold": table, "none": table[:0], "one": table[1:]}, truth)
+    assert [(row["arm"], row["round"], row["n"]) for row in rows] == [
+        ("threshold", 2, 3), ("threshold", 3, 4), ("one", 3, 4),
+    ]  # fmt: skip
+    assert f"{rows[0]['precision']:.2f}" == "0.67 [0.21, 0.94]"
+    assert [(row["class"], row["share"], row["true share"]) for row in rows[:2]] == [
+        (CLASSES[3], 1, 0.5), (CLASSES[3], 0.5, 0.5),
+    ]  # fmt: skip
+
+
+def test_every_arm_has_a_name_that_can_be_translated():
+    assert (*selftrain.ARMS, "oracle") == selftrain.NAMES
 
 
 # shares of the classes, their effective number

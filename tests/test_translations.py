@@ -13,7 +13,7 @@ from catalogs import write_catalogs
 from fer_report import build, messages, translations
 from fer_report.project import Project
 
-from fer_utils import words
+from fer_utils import prose, words
 from fer_utils.listings import listing_of
 from fer_utils.plots.images import plot_images
 from fer_utils.plots.style import relabelled, texts_of
@@ -119,6 +119,13 @@ def test_a_listing_is_the_source_with_a_short_docstring(tmp_path, name, listing)
     assert listing_of(tmp_path / "x.py", name) == listing
     with pytest.raises(LookupError, match="x.py defines no other"):
         listing_of(tmp_path / "x.py", "other")
+
+
+def test_a_header_is_translated_unless_its_words_are_a_name(monkeypatch):
+    shown = []
+    monkeypatch.setattr(prose, "_display", lambda bundle, **fer: shown.append(fer))
+    prose.table({"class": [1], words.words("{layer}", layer="dense"): [2]}, "All.", name="tab-a")
+    assert shown[0]["header"] == [["class", {}], ["{layer}", {"layer": "dense"}]]
 
 
 # -- catalogs in step --------------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def plot_pairs(rows):
     figure, axes = style.new_grid(len(rows) * height + 0.05, len(rows), len(ratios), width_ratios=ratios)
     for line, (name, (images, titles)) in zip(axes, rows.items(), strict=True):
         used = np.delete(line, np.s_[2::3])[: 2 * len(images)]
-        for axis, image, title in zip(used, np.concatenate(images), np.ravel(titles), strict=True):
+        for axis, image, title in zip(used, np.concatenate(images), [title for pair in titles for title in pair], strict=True):
             style.show(axis, image)
             style.small_title(axis, title, size=5.5)
         for axis in set(line) - set(used):

@@ -85,7 +85,7 @@ def plot_bags(table, references):
     """Plot each ensemble's gain over its own members against their disagreement, and accuracy against its size.
 
     Args:
-        table: DataFrame of `studies.ensembles.subsets`.
+        table: DataFrame of the notebook `ensemble`: size, accuracy, gain, disagreement of each ensemble.
         references: dict of name -> accuracy, drawn as lines across the right panel.
     """
     figure, (left, right) = style.new_panels(2.6, 2)

@@ -44,7 +44,7 @@ def compare_arms(labels, probs_by_arm, draws=2000, seed=0):
     first, *others = hits
     rows = {arm: _accuracy_over_seeds(hits[arm]) for arm in hits}
     for arm in others:
-        rows[arm] |= _gain(hits[arm], hits[first], draws, seed)
+        rows[arm] |= paired_gain(hits[arm], hits[first], draws, seed)
     columns = ["seeds", "accuracy", "sd", "difference", "low", "high", "p"]
     table = pd.DataFrame(list(rows.values()), index=_names(rows), columns=columns)
     return table.assign(p_holm=metrics.holm(table["p"]))
@@ -67,7 +67,7 @@ def _accuracy_over_seeds(hits):
     return {"seeds": len(scores), "accuracy": scores.mean(), "sd": sd}
 
 
-def _gain(hits, hits_of_first, draws, seed):
+def paired_gain(hits, hits_of_first, draws=2000, seed=0):
     """Return the difference in percentage points, its interval and its p-value, from the hits of two arms."""
     seeds, seeds_of_first = len(hits), len(hits_of_first)
     gains = hits.sum(axis=0) * seeds_of_first - hits_of_first.sum(axis=0) * seeds  # over a common denominator
@@ -121,6 +121,19 @@ def formatted_arms(compared):
         "p": [metrics.p_text(row.p) for row in rows],
         "p (Holm)": [metrics.p_text(row.p_holm) for row in rows],
     }
+
+
+def formatted_scores(compared, f1):
+    """Format the tables of `compare_arms` and `compare_macro_f1` for print, side by side; F1 in hundredths.
+
+    Returns:
+        Dict of columns of strings: arm, accuracy, difference, p (Holm), macro-F1, its difference.
+    """
+    arms = formatted_arms(compared)
+    columns = {name: arms[name] for name in ("arm", "accuracy", "difference", "p (Holm)")}
+    columns["macro-F1"] = [f"{100 * value:.1f}" for value in f1["macro_f1"]]
+    columns["its difference"] = [metrics.points(*row) for row in f1[["difference", "low", "high"]].to_numpy()]
+    return columns
 
 
 def compare_recalls(labels, probs_by_arm, draws=2000, seed=0):

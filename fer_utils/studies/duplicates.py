@@ -11,12 +11,9 @@ import pandas as pd
 
 from fer_utils import data, metrics
 from fer_utils.labels import IMAGE_SHAPE
-from fer_utils.words import words
+from fer_utils.words import marked
 
-
-def is_blank(images):
-    """Return which images (N, 48, 48, 1) are blank, all their pixels being equal, as (N,) bool."""
-    return np.ptp(images.reshape(len(images), -1), axis=1) == 0
+ALTERED = marked("lighter", "noise", "JPEG", "shifted", "mirrored")  # the copies that `altered` makes
 
 
 # -- near copies -------------------------------------------------------------------------------------------------------
@@ -94,13 +91,14 @@ def altered(images, seed=0):
         quality 30, shifted to the right by a pixel, mirrored.
     """
     noise = np.random.default_rng(seed).normal(0, 8, images.shape)
-    return {
-        words("lighter"): (images.astype(int) + 20).clip(0, 255).astype(np.uint8),
-        words("noise"): (images + noise).round().clip(0, 255).astype(np.uint8),
-        words("JPEG"): np.stack([as_jpeg(image, quality=30) for image in images]),
-        words("shifted"): np.concatenate([images[:, :, :1], images[:, :, :-1]], axis=2),
-        words("mirrored"): images[:, :, ::-1],
-    }
+    copies = (
+        (images.astype(int) + 20).clip(0, 255).astype(np.uint8),
+        (images + noise).round().clip(0, 255).astype(np.uint8),
+        np.stack([as_jpeg(image, quality=30) for image in images]),
+        np.concatenate([images[:, :, :1], images[:, :, :-1]], axis=2),
+        images[:, :, ::-1],
+    )
+    return dict(zip(ALTERED, copies, strict=True))
 
 
 def as_jpeg(image, quality):

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from fer_utils import augment, data, metrics, models, presets, runs, training
 from fer_utils.labels import CLASSES, IMAGE_SHAPE
-from fer_utils.words import marked, words
+from fer_utils.words import marked
 
 VAL_SHARE = 0.2  # of the training images, held out for validation as report A did
 
@@ -37,8 +37,7 @@ ARMS = {
     "top share": {"threshold": 0.0, "share": 0.4},  # the most confident of each predicted class: none is left out
     "FixMatch": {"threshold": 0.8, "share": 1.0},  # the confident ones, predicted anew in every update (`fixmatch`)
 }
-# What the arms are called; the oracle is supervised training with all labels.
-NAMES = {name: name for name in marked("supervised", "keep all", "threshold", "top share", "FixMatch", "oracle")}
+NAMES = marked("supervised", "keep all", "threshold", "top share", "FixMatch", "oracle")  # the last one has all labels
 
 # How much there is to learn from, and for how long; the model and its optimizer are those of the preset.
 PROFILES = {
@@ -184,8 +183,7 @@ def learn(network, settings, labelled, unlabelled, validation, folder):
     """
     arrived = arrivals(len(labelled.labels), len(unlabelled), settings["portion"])
     history, pseudo_labels = load_state(network, folder, shape=(len(arrived), len(unlabelled)))
-    total, done = settings["first_steps"] + settings["steps"] * (len(arrived) - 1), updates(network)
-    with tqdm(total=total, initial=done, desc=f"train {settings['arm']}", unit="step", mininterval=2.0) as bar:
+    with progress(network, settings, rounds=len(arrived)) as bar:
         for number in range(len(history), len(arrived)):
             began, here = time.perf_counter(), unlabelled[: arrived[number]]
             if number > 0:
@@ -200,6 +198,12 @@ def learn(network, settings, labelled, unlabelled, validation, folder):
             history.append(row | {"seconds": round(time.perf_counter() - began, 3)})
             save_state(network, folder, history, pseudo_labels)
     return history, pseudo_labels
+
+
+def progress(network, settings, rounds):
+    """Return the bar of a training's updates, of which an interrupted one has some behind it."""
+    total = settings["first_steps"] + settings["steps"] * (rounds - 1)
+    return tqdm(total=total, initial=updates(network), desc=f"train {settings['arm']}", unit="step", mininterval=2.0)
 
 
 def finish(network, settings, dataset, validation, history, folder, policy):
@@ -504,27 +508,33 @@ def judge(pseudo_labels, truth):
     return pd.DataFrame(rows, columns=columns)
 
 
-def formatted(judged):
-    """Return the first and the last row of each table of `judge` as columns of a table.
+def first_and_last(judged, truth):
+    """List the first and the last row of each table of `judge`, for print.
 
     Args:
         judged: dict of arm -> DataFrame.
+        truth: as in `judge`.
 
     Returns:
-        dict of columns: arm, round, n, precision (an Estimate), most frequent, classes, distance.
+        List of dicts: arm, round, n, precision (an Estimate), class (the most frequent one) with its share and its true
+        share, classes, distance.
     """
-    rows = [(arm, table.iloc[place]) for arm, table in judged.items() if len(table) for place in (0, -1)]
-    return {
-        "arm": [arm for arm, _ in rows],
-        "round": [int(row["round"]) for _, row in rows],
-        "n": [int(row["n"]) for _, row in rows],
-        "precision": [metrics.Estimate(*row[["precision", "low", "high", "n"]]) for _, row in rows],
-        "most frequent": [
-            words("{name} {share:.0%}", name=CLASSES[int(row["top"])], share=row["top_share"]) for _, row in rows
-        ],
-        "classes": [f"{row['classes']:.1f}" for _, row in rows],
-        "distance": [f"{row['distance']:.2f}" for _, row in rows],
-    }
+    true_shares = class_shares(truth)
+    return [
+        {
+            "arm": arm,
+            "round": row.round,
+            "n": row.n,
+            "precision": metrics.Estimate(row.precision, row.low, row.high, row.n),
+            "class": CLASSES[row.top],
+            "share": row.top_share,
+            "true share": true_shares[row.top],
+            "classes": row.classes,
+            "distance": row.distance,
+        }
+        for arm, table in judged.items()
+        for row in table.iloc[[0, -1][: len(table)]].itertuples()
+    ]
 
 
 def class_shares(labels):
