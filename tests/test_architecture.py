@@ -148,7 +148,7 @@ ALSO = {
     "confusion": {"plots.classes", "plots.networks", "studies.duplicates", "studies.mistakes"},
     "curves": {"plots.networks", "plots.training"},
     "dataset": {"plots.classes", "plots.images", "studies.duplicates"},
-    "dnn": {"plots.images", "plots.networks", "plots.training"},
+    "dnn": {"plots.images", "plots.networks"},
     "ensemble": {"plots.networks"},
     "feature_maps": {"plots.maps", "explain.graph", "explain.saliency", "explain.feature_maps", "explain.fields"},
     "filters": {

@@ -8,8 +8,6 @@ from matplotlib.colors import to_hex
 from fer_utils import metrics
 from fer_utils.labels import CLASSES
 from fer_utils.plots.classes import (
-    plot_class_counts,
-    plot_class_shares,
     plot_confusion,
     plot_predictions,
     plot_vote_shares,
@@ -19,7 +17,6 @@ from fer_utils.plots.images import (
     plot_images,
     plot_maximized,
     plot_maximized_and_patches,
-    plot_mean_faces,
     plot_pairs,
     plot_weights,
 )
@@ -29,7 +26,6 @@ RNG = np.random.default_rng(0)
 FACES = RNG.integers(0, 255, (8, 48, 48, 1), dtype=np.uint8)
 PAIRS = FACES.reshape(4, 2, 48, 48, 1)
 TITLES = [["Angry\ntrain", "Sad\npublic"]] * 4
-MEANS = FACES[:7].squeeze(-1).astype(float)
 SYNTHETIC = RNG.uniform(0, 255, (7, 48, 48))
 MAXIMIZED = {"pixels": (SYNTHETIC, np.arange(7) - 3.25), "real faces": (SYNTHETIC, np.arange(7) + 0.125)}
 PATCHES = RNG.uniform(0, 255, (9, 14, 14))
@@ -37,8 +33,6 @@ PATCHES[0, :3] = np.nan
 UNITS = {f"unit {n}": (np.zeros((48, 48)), 5.5, PATCHES, np.linspace(3, 1, 9)) for n in range(3)}
 KERNELS = {"filters": RNG.normal(size=(4, 5, 5)), "units": RNG.normal(size=(9, 48, 48))}
 
-COUNTS = {split: np.arange(1, 8) for split in ("train", "val", "public", "private")}
-SHARES = {"plain": np.arange(1, 8) / 28, "resampled": np.full(7, 1 / 7)}
 ANSWERS = [*CLASSES, "contempt", "unknown", "no face", "tie"]
 LABELS = RNG.choice(7, 400)
 PROBS = RNG.dirichlet(np.ones(7), 400)
@@ -61,7 +55,6 @@ def predictions(place, count=1):
 FIGURES = {
     "images": (lambda: plot_images(FACES, [*CLASSES, None], columns=8), 8, CLASSES),
     "image rows": (lambda: plot_image_rows({"as it is": FACES, "all": FACES}), 16, ["as it is", "all"]),
-    "mean faces": (lambda: plot_mean_faces(MEANS, MEANS.mean(axis=0), CLASSES), 14, CLASSES),
     "pairs": (lambda: plot_pairs({"equal": (PAIRS, TITLES)}), 8, ["equal", TITLES[0][1]]),
     "pairs, few": (few_pairs, 6, ["a", "b"]),
     "maximized": (
@@ -75,8 +68,6 @@ FIGURES = {
         ["unit 0", "unit 2", "5.5", "3", "1", "synthetic"],
     ),
     "weights": (lambda: plot_weights(KERNELS), 18, [f"filters  (±{np.abs(KERNELS['filters']).max():.2g})"]),
-    "class counts": (lambda: plot_class_counts(COUNTS), 1, [*CLASSES, "val (n = 28)"]),
-    "class shares": (lambda: plot_class_shares(SHARES), 1, [*CLASSES, *SHARES, " 25.0%", " 14.3%"]),
     "confusion": (lambda: plot_confusion(CONFUSION), 2, [CLASSES[0], "predicted"]),
     "confusion, framed": (lambda: plot_confusion(CONFUSION, [(0, 6), (6, 0)]), 2, [*CLASSES]),
     "vote shares": (lambda: plot_vote_shares(np.eye(7, 11, dtype=int), ANSWERS), 2, [*ANSWERS, "100%"]),

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from fer_utils import metrics
-from fer_utils.plots.networks import plot_accuracies, plot_bags, plot_reliability, plot_shifts, plot_systems
+from fer_utils.plots.networks import plot_bags, plot_reliability, plot_shifts, plot_systems
 from fer_utils.plots.training import plot_arm_histories, plot_curves, plot_learning, plot_overfitting
 
 RNG = np.random.default_rng(0)
@@ -54,7 +54,6 @@ FIGURES = {
     "overfitting, one epoch": (lambda: plot_overfitting(ONE_EPOCH, NEVER), 2, ["training", "validation"]),
     "arm histories": (lambda: plot_arm_histories(FIVE_ARMS), 5, ["arm 0", "arm 4"]),
     "arm histories, one epoch": (lambda: plot_arm_histories(ONE_ARM), 1, ["training", "validation", "epoch"]),
-    "accuracies": (lambda: plot_accuracies({"CNN": WAVES[0], "DNN": WAVES[2]}), 1, ["CNN", "60.0%", "45.0%"]),
     "reliability": (lambda: plot_reliability(PANELS), 2, ["as trained", "confidence"]),
     "shifts": (lambda: plot_shifts([0, 2, 6], {"CNN": WAVES}, 0.25), 1, ["CNN", "always the most frequent class"]),
     "shifts of many": (lambda: plot_shifts([0, 2, 6], {f"net {n}": WAVES for n in range(6)}), 1, ["net 0", "net 5"]),

@@ -1,7 +1,6 @@
 """Arms of an experiment compared: accuracy, scores, recalls, pseudo-labels, the value of labels."""
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from fer_utils.labels import CLASSES
 from fer_utils.plots import style
@@ -9,54 +8,6 @@ from fer_utils.words import words
 
 RIGHT, WRONG, EARLY = "#4A6F8F", "#E6C7B3", "#C4C4C4"
 MARKERS = "sD^vP"
-
-
-@style.applied
-def plot_arm_accuracies(accuracies, compared):
-    """Plot every run's accuracy with its arm's mean, and the arm's difference from the first arm with its interval.
-
-    Args:
-        accuracies: dict of arm -> list of accuracies, one per seed; drawn from top to bottom.
-        compared: DataFrame of `studies.compare.compare_arms`, of the same arms.
-    """
-    figure, (left, right) = style.new_panels(0.55 + 0.27 * len(accuracies), 2, sharey=True, width_ratios=[3, 2])
-    for row, (arm, values) in enumerate(accuracies.items()):
-        mean, found = np.mean(values), compared.loc[arm]
-        left.plot(values, [row] * len(values), "o", color=style.VALIDATION, ms=4, mfc="white", clip_on=False)
-        left.plot([mean, mean], [row - 0.3, row + 0.3], color=style.INK, lw=1.6, solid_capstyle="butt")
-        style.note(left, f"{mean:.1%}", (max(values), row), (6, 0), va="center", fontsize=7)
-        if not np.isnan(found["difference"]):
-            style.draw_interval(right, row, found[["difference", "low", "high"]], solid_capstyle="projecting")
-    right.axvline(0, color=style.QUIET, lw=0.8, zorder=0)
-    style.name_rows(left, list(accuracies))
-    left.set(xlabel=words("accuracy: a circle per run, a bar at their mean"))
-    style.percent(left.xaxis, decimals=None)
-    left.margins(x=0.12)
-    right.set(xlabel=words("points against {arm}", arm=compared.index[0]))
-    right.tick_params(axis="y", length=0)
-    return figure
-
-
-@style.applied
-def plot_scores(panels):
-    """Plot several scores of the same arms side by side, with their 95 % intervals.
-
-    Args:
-        panels: dict of score -> dict of arm -> (value, low, high, …), such as a metrics.Estimate.
-    """
-    arms = list(next(iter(panels.values())))
-    figure, axes = style.new_panels(0.6 + 0.26 * len(arms), len(panels), sharey=True)
-    for axis, (score, estimates) in zip(axes, panels.items(), strict=True):
-        for row, (arm, color) in enumerate(zip(arms, style.ARMS, strict=False)):
-            style.draw_interval(axis, row, estimates[arm], size=4.5, color=color)
-            value = estimates[arm][0]
-            style.note(axis, f"{value:.3f}", (value, row), (0, 4), ha="center")
-        axis.set_title(score)
-        axis.tick_params(axis="y", length=0)
-        axis.grid(axis="x")
-        axis.margins(x=0.1)
-    style.name_rows(axes[0], arms, above=0.7)
-    return figure
 
 
 @style.applied
@@ -132,31 +83,6 @@ def _draw_judged(axis, judged):
     axis.bar(judged["round"], judged["n"] - right, bottom=right, color=WRONG, width=0.75, label=words("wrong"))
     for row in judged.iloc[:: len(judged) // 7 + 1].itertuples():
         style.note(axis, f"{row.precision:.0%}", (row.round, row.n), (0, 2), ha="center", fontsize=5.5)
-
-
-@style.applied
-def plot_pseudo_classes(shares, truth):
-    """Plot the classes of the first (light) and of the last (dark) pseudo-labels, one panel per arm.
-
-    Args:
-        shares: dict of arm -> (2, 7) shares in the first and in the last round that has any.
-        truth: (7,) true shares of the images, drawn as black ticks.
-    """
-    figure, axes = style.new_panels(2.5, len(shares), sharex=True, sharey=True)
-    places = np.arange(len(CLASSES))
-    for axis, (arm, (first, last)) in zip(axes, shares.items(), strict=True):
-        axis.barh(places - 0.2, first, height=0.36, color=EARLY, label=words("first pseudo-labels"))
-        axis.barh(places + 0.2, last, height=0.36, color=RIGHT, label=words("last pseudo-labels"))
-        axis.vlines(truth, places - 0.45, places + 0.45, color=style.INK, lw=1.4, label=words("true shares"))
-        axis.set_title(arm)
-        axis.tick_params(axis="y", length=0)
-    axes[0].set(yticks=places, yticklabels=CLASSES)
-    axes[0].xaxis.set_major_locator(MaxNLocator(3))
-    axes[0].invert_yaxis()
-    style.percent(axes[0].xaxis)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
-    figure.supxlabel(words("share of the pseudo-labels"))
-    return figure
 
 
 @style.applied

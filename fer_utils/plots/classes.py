@@ -12,49 +12,6 @@ OTHER = "#B8B8B8"  # classes that are neither true nor predicted
 
 
 @style.applied
-def plot_class_counts(counts):
-    """Plot the share of each class in each split, one bar per split.
-
-    Args:
-        counts: dict of split -> (7,) ints.
-    """
-    shares = {
-        words("{split} (n = {n:,})", split=split, n=values.sum()): values / values.sum()
-        for split, values in counts.items()
-    }
-    return _share_bars(shares, height=2.5, legend="lower right", xlabel=words("share of the split"))
-
-
-@style.applied
-def plot_class_shares(shares):
-    """Plot the weight of each class in a training, one bar per arm, its value beside it.
-
-    Args:
-        shares: dict of arm -> (7,) shares that sum to 1.
-    """
-    figure = _share_bars(shares, height=2.6, legend="upper right", xlabel=words("share of the training"))
-    (axis,) = figure.axes
-    for bars in axis.containers:
-        axis.bar_label(bars, fmt=" {:.1%}", fontsize=6)
-    return figure
-
-
-def _share_bars(shares, height, legend, xlabel):
-    """Draw horizontal bars of shares, one group per class, one colour per name."""
-    figure, (axis,) = style.new_panels(height)
-    thickness = 0.84 / len(shares)
-    for number, ((name, values), color) in enumerate(zip(shares.items(), style.ARMS, strict=False)):
-        places = np.arange(len(CLASSES)) + (number - (len(shares) - 1) / 2) * thickness
-        axis.barh(places, values, height=0.85 * thickness, color=color, label=name)
-    axis.set(yticks=range(len(CLASSES)), yticklabels=CLASSES, xlabel=xlabel)
-    axis.invert_yaxis()
-    axis.tick_params(axis="y", length=0)
-    style.percent(axis.xaxis)
-    axis.legend(loc=legend)
-    return figure
-
-
-@style.applied
 def plot_confusion(counts, framed=()):
     """Plot a confusion matrix: each cell has its share of the true class, also as a shade, and its count.
 

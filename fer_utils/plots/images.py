@@ -42,31 +42,6 @@ def plot_image_rows(rows):
 
 
 @style.applied
-def plot_mean_faces(means, overall, titles):
-    """Plot mean images, and below them their differences from the mean of all images.
-
-    Each row has one scale, given on the left.
-
-    Args:
-        means: (n, 48, 48) grey levels 0…255.
-        overall: (48, 48), the mean of all images.
-        titles: n short strings.
-    """
-    differences = means - overall
-    largest = np.abs(differences).max()
-    figure, (above, below) = style.new_grid(2 * (style.WIDTH - 0.9) / len(means) + 0.35, 2, len(means))
-    for axis, image, title in zip(above, means, titles, strict=True):
-        style.show(axis, image, title)
-        style.frame(axis)
-    for axis, difference in zip(below, differences, strict=True):
-        axis.imshow(difference, cmap="gray", vmin=-largest, vmax=largest, interpolation="nearest")
-        style.frame(axis)
-    style.row_label(above[0], words("mean\n0–255"))
-    style.row_label(below[0], words("difference\n±{largest:.0f}", largest=largest))
-    return figure
-
-
-@style.applied
 def plot_pairs(rows):
     """Plot pairs of images, one kind of pair per row with its name on the left.
 
@@ -78,8 +53,8 @@ def plot_pairs(rows):
     height = (style.WIDTH - 0.9) / sum(ratios) + 0.3
     figure, axes = style.new_grid(len(rows) * height + 0.05, len(rows), len(ratios), width_ratios=ratios)
     for line, (name, (images, titles)) in zip(axes, rows.items(), strict=True):
-        used = np.delete(line, np.s_[2::3])[: 2 * len(images)]
-        for axis, image, title in zip(used, np.concatenate(images), [title for pair in titles for title in pair], strict=True):
+        used, heads = np.delete(line, np.s_[2::3])[: 2 * len(images)], [title for pair in titles for title in pair]
+        for axis, image, title in zip(used, np.concatenate(images), heads, strict=True):
             style.show(axis, image)
             style.small_title(axis, title, size=5.5)
         for axis in set(line) - set(used):

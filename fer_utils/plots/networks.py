@@ -11,24 +11,6 @@ from fer_utils.words import words
 
 
 @style.applied
-def plot_accuracies(estimates):
-    """Plot accuracies as dots with their 95 % intervals.
-
-    Args:
-        estimates: dict of name -> metrics.Estimate, drawn from top to bottom.
-    """
-    figure, (axis,) = style.new_panels(0.5 + 0.28 * len(estimates))
-    for row, estimate in enumerate(reversed(estimates.values())):
-        style.draw_interval(axis, row, estimate, size=5)
-        style.note(axis, f"{estimate.value:.1%}", (estimate.high, row), (5, 0), va="center", fontsize=7)
-    axis.set(yticks=range(len(estimates)), yticklabels=list(reversed(estimates)), xlabel=words("accuracy"))
-    axis.set_ylim(-0.6, len(estimates) - 0.4)
-    style.percent(axis.xaxis)
-    axis.margins(x=0.12)
-    return figure
-
-
-@style.applied
 def plot_reliability(panels):
     """Plot accuracy against confidence, one panel per network; dots on the diagonal are calibrated.
 
