@@ -103,7 +103,7 @@ def table(rows, caption, /, name, header=None, form=None, **fields):
 
 
 def _cell(value, form):
-    if value is None or value is not value:  # NaN is not itself
+    if value is None or value != value:  # NaN is not equal to itself
         return "–"
     if isinstance(value, str | bool):
         return str(value)

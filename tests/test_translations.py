@@ -128,6 +128,13 @@ def test_a_header_is_translated_unless_its_words_are_a_name(monkeypatch):
     assert shown[0]["header"] == [["class", {}], ["{layer}", {"layer": "dense"}]]
 
 
+def test_what_is_no_number_is_a_dash_in_a_table(monkeypatch):
+    shown = []
+    monkeypatch.setattr(prose, "_display", lambda bundle, **fer: shown.append(fer))
+    prose.table({"a": [float("nan"), None, 1e-9, 2]}, "All.", name="tab-a", form=".0e")
+    assert shown[0]["rows"] == [["–"], ["–"], ["1e−09"], ["2"]]
+
+
 # -- catalogs in step --------------------------------------------------------------------------------------------------
 
 NOTEBOOK = {

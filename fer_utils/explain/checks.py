@@ -8,6 +8,7 @@ from scipy import ndimage, stats
 from fer_utils.explain import graph
 from fer_utils.explain.saliency import as_floats, importance, logits_of, mean_grey
 from fer_utils.labels import REGIONS
+from fer_utils.words import words
 
 
 def completeness_gap(model, images, classes, maps):
@@ -27,9 +28,9 @@ def model_free(images, seed=0):
     row, column = np.mgrid[:48, :48] - 23.5
     blob = np.exp(-(row**2 + column**2) / (2 * 10**2))
     maps = {
-        "random": np.stack([np.random.default_rng(seed).random((48, 48))] * len(x)),
-        "centre blob": np.stack([blob] * len(x)),
-        "Sobel edges": np.hypot(ndimage.sobel(x, axis=1), ndimage.sobel(x, axis=2)),
+        words("random"): np.stack([np.random.default_rng(seed).random((48, 48))] * len(x)),
+        words("centre blob"): np.stack([blob] * len(x)),
+        words("Sobel edges"): np.hypot(ndimage.sobel(x, axis=1), ndimage.sobel(x, axis=2)),
     }
     return {name: values.astype(np.float32) for name, values in maps.items()}
 

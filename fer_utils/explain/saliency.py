@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from fer_utils.explain import graph
+from fer_utils.words import words
 
 SENSITIVITIES = ("gradient", "SmoothGrad", "guided backprop")
 
@@ -241,14 +242,13 @@ def _only_positive_gradients(x):
 
 
 METHODS = {
-    "gradient": gradient,
-    "SmoothGrad": smoothgrad,
-    "integrated gradients": integrated_gradients,
-    "Grad-CAM++": grad_cam_pp,
-    "occlusion": occlusion,
-    "guided backprop": guided_backprop,
+    words("gradient"): gradient,
+    words("SmoothGrad"): smoothgrad,
+    words("integrated gradients"): integrated_gradients,
+    words("Grad-CAM++"): grad_cam_pp,
+    words("occlusion"): occlusion,
+    words("guided backprop"): guided_backprop,
 }
-
 
 NEEDS = {"Grad-CAM++": graph.convolutions, "guided backprop": graph.relus}
 
@@ -276,10 +276,10 @@ def methods(model, names, layer=None):
     """
     if unknown := [name for name in names if name not in METHODS]:
         raise ValueError(f"methods={unknown} are not among: {', '.join(METHODS)}")
-    without = missing(model, names)
-    chosen = {name: METHODS[name] for name in names if name not in without}
+    without, known = missing(model, names), {name: name for name in METHODS}  # its names can be translated
+    chosen = {known[name]: METHODS[name] for name in names if name not in without}
     if "Grad-CAM++" in chosen:
-        chosen["Grad-CAM++"] = partial(grad_cam_pp, layer=find_layer(model, layer))
+        chosen[known["Grad-CAM++"]] = partial(grad_cam_pp, layer=find_layer(model, layer))
     if not chosen:
         raise next(iter(without.values()))
     return chosen

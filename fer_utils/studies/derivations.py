@@ -23,7 +23,6 @@ import tensorflow as tf
 from keras import layers, ops
 
 from fer_utils.labels import IMAGE_SHAPE
-from fer_utils.words import number
 
 EPSILON = 1e-3  # default of Keras' BatchNormalization
 STEP = 1e-5  # of finite differences: near the cube root of float64's precision, where their error is smallest
@@ -112,12 +111,6 @@ def _conv_layer(kernel, stride, dilation, padding):
     return layers.Conv2D(1, kernel, stride, padding, dilation_rate=dilation, kernel_initializer=weights)
 
 
-def beside(ours, theirs):
-    """Format two Series of ints as one Series of strings: "24" where they are equal, "24 ≠ 25" where not."""
-    numbers = ours.map("{:,}".format)
-    return numbers.where(ours == theirs, numbers + " ≠ " + theirs.map("{:,}".format))
-
-
 # -- checks of gradients -----------------------------------------------------------------------------------------------
 #
 # A layer with its loss is a function of its inputs and a math library (`maths`): np for numbers, keras.ops for tensors,
@@ -170,18 +163,6 @@ def agree(checks):
     """Return which rows of `check_gradients` pass all their checks, as a Series of bools."""
     close = [~(checks[kind] > largest) for kind, largest in TOLERANCES.items()]  # NaN (nothing to compare with) passes
     return pd.concat([checks["nonzero"] == 0, *close], axis=1).all(axis=1)
-
-
-def as_text(checks):
-    """Return the table of `check_gradients` as rows: name, "0 / 9" entries, errors as "2e−16" (NaN as None)."""
-    return [
-        (row.Index, f"{row.nonzero} / {row.entries}", *(_as_power(getattr(row, kind)) for kind in TOLERANCES))
-        for row in checks.itertuples()
-    ]
-
-
-def _as_power(error):
-    return None if math.isnan(error) else "0" if error == 0 else number(error, ".0e")
 
 
 def symbolic_residuals(gradients, forward, inputs):
@@ -347,10 +328,10 @@ def _keras_cross_entropy(logits, truth, maths):
 # -- parameters and operations -----------------------------------------------------------------------------------------
 
 
-def check_counts(model, size, layer, batch_norm):
-    """Compare formulas for shapes, parameters and operations with a model, layer by layer.
+def count(model, size, layer, batch_norm):
+    """Count a model by formulas, which read only the layers' configs, and compare every layer with Keras'.
 
-    The formulas read only the layers' configs; each input shape is the computed output shape of the previous layer.
+    Each input shape is the computed output shape of the previous layer.
 
     Args:
         model: Keras model whose layers form a chain, input (48, 48, 1).
@@ -359,64 +340,36 @@ def check_counts(model, size, layer, batch_norm):
         batch_norm: function (channels, places) -> (parameters, trained parameters, operations).
 
     Returns:
-        DataFrame, one row per layer: kind, output, keras_output (tuples), parameters, keras_parameters, trained,
-        keras_trained, flops.
+        Dict of ints: layers; parameters; trained; flops (of the conv and dense layers); wrong (how many shapes, numbers
+        of parameters and of trained ones differ from Keras'); extra (operations of batch normalization).
     """
-    shape, rows = IMAGE_SHAPE, {}
+    shape, total = IMAGE_SHAPE, dict.fromkeys(("layers", "parameters", "trained", "flops", "wrong", "extra"), 0)
     for each in model.layers:
         kind, config = type(each).__name__, each.get_config()
         shape, taps, inputs = _moved(kind, config, shape, size)
-        places, costs = math.prod(shape[:-1]), (0, 0, 0)
+        places, found = math.prod(shape[:-1]), {"parameters": 0, "trained": 0}
         if taps:
-            parameters, flops = layer(taps, inputs, shape[-1], places, int(config["use_bias"]))
-            costs = parameters, parameters, flops
+            parameters, found["flops"] = layer(taps, inputs, shape[-1], places, int(config["use_bias"]))
+            found["parameters"] = found["trained"] = parameters
         elif kind == "BatchNormalization":
-            costs = batch_norm(shape[-1], places)
-        rows[each.name] = {
-            "kind": kind,
-            "output": shape,
-            **dict(zip(("parameters", "trained", "flops"), costs, strict=True)),
-            "keras_output": tuple(each.output.shape[1:]),
-            "keras_parameters": each.count_params(),
-            "keras_trained": sum(math.prod(weight.shape) for weight in each.trainable_weights),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("layer")
+            found["parameters"], found["trained"], found["extra"] = batch_norm(shape[-1], places)
+        trained = sum(math.prod(weight.shape) for weight in each.trainable_weights)
+        pairs = (shape, each.output.shape[1:]), (found["parameters"], each.count_params()), (found["trained"], trained)
+        found |= {"layers": 1, "wrong": sum(ours != theirs for ours, theirs in pairs)}
+        total = {name: so_far + found.get(name, 0) for name, so_far in total.items()}
+    return total
 
 
 def _moved(kind, config, shape, size):
     """Return the output shape of a layer, and taps and input channels where it has a kernel (0 taps: it has none)."""
     *sides, channels = shape
-    if kind == "Conv2D":
-        places = _slide(sides, config["kernel_size"], config, size)
-        return (*places, config["filters"]), math.prod(config["kernel_size"]), channels
     if kind == "Dense":
         return (*sides, config["units"]), 1, channels
-    if kind in ("MaxPooling2D", "AveragePooling2D"):
-        return (*_slide(sides, config["pool_size"], config, size), channels), 0, channels
-    return ((math.prod(shape),) if kind == "Flatten" else shape), 0, channels  # other layers change no shape
-
-
-def _slide(sides, window, config, size):
-    """Return the output height and width of a window moved over an input."""
-    dilation = config.get("dilation_rate", (1, 1))
-    steps = zip(sides, window, config["strides"], dilation, strict=True)
-    return [size(*along_axis, config["padding"]) for along_axis in steps]
-
-
-def total_counts(model, size, layer, batch_norm):
-    """Sum `check_counts` over a model.
-
-    Returns:
-        Dict of ints: layers; shapes (number of layers whose shape differs from Keras'); parameters, keras_parameters;
-        trained, keras_trained; flops (of the conv and dense layers); batch_norm_flops.
-    """
-    counts = check_counts(model, size, layer, batch_norm)
-    names = ("parameters", "keras_parameters", "trained", "keras_trained")
-    flops = counts.groupby("kind")["flops"].sum()
-    return {
-        "layers": len(counts),
-        "shapes": int((counts["output"] != counts["keras_output"]).sum()),
-        **{name: int(counts[name].sum()) for name in names},
-        "flops": int(flops.drop("BatchNormalization", errors="ignore").sum()),
-        "batch_norm_flops": int(flops.get("BatchNormalization", 0)),
-    }
+    if kind == "Flatten":
+        return (math.prod(shape),), 0, channels
+    window = config.get("kernel_size" if kind == "Conv2D" else "pool_size")
+    if window is None:  # other layers change no shape
+        return shape, 0, channels
+    axes = zip(sides, window, config["strides"], config.get("dilation_rate", (1, 1)), strict=True)
+    places = [size(*axis, config["padding"]) for axis in axes]
+    return (*places, config.get("filters", channels)), math.prod(window) * (kind == "Conv2D"), channels
