@@ -42,12 +42,12 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 report: $(READY)  ## build/report-<edition>-<language>.pdf; only what changed is computed again
-	@$(REPORT) report --edition $(EDITION) --langs $(LANGS) --profile $(PROFILE) --jobs $(JOBS) --code $(CODE)
+	@$(REPORT) report --edition $(EDITION) --langs $(LANGS) --profile $(PROFILE) --jobs $(JOBS) --code $(CODE) --set "$$CHOSEN"
 
 site: $(READY)  ## the same as pages for a browser, build/site/index.html
-	@$(REPORT) site --edition $(EDITION) --langs $(LANGS) --profile $(PROFILE) --jobs $(JOBS) --code $(CODE)
+	@$(REPORT) site --edition $(EDITION) --langs $(LANGS) --profile $(PROFILE) --jobs $(JOBS) --code $(CODE) --set "$$CHOSEN"
 
-# what a question, a hand-in or a prediction is about: a preset only where somebody names one
+# what a report, a question, a hand-in or a prediction is about: a preset only where somebody names one
 CHOSEN   = $(if $(filter-out file,$(origin PRESET)),preset=$(PRESET)) $(P)
 export PRESET PROFILE P CHOSEN  # recipes read them as shell variables: quotes in a value stay what they are
 

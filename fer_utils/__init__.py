@@ -12,6 +12,8 @@ metrics     accuracy with intervals, confusion, calibration, paired tests (NumPy
 ferplus     ten people's votes on each image
 augment     augmentation as one tf.data step
 layers      the few layers that Keras lacks or computes slowly on a CPU
+own         networks of one's own: notebooks/mine.py, a function in a cell, a Keras file; what is wrong with them
+adapt       any Keras model -> the kit's form, ending in `logits`, `probs`
 models      one plain builder function a network
 presets     literal settings of every system, and the profiles smoke / quick / full
 settings    `name=value` words -> typed values

@@ -8,6 +8,7 @@ python -m fer_utils.data --download   # download FER2013 from Kaggle into data/ 
 import argparse
 import hashlib
 import json
+import mmap
 import os
 import re
 import shutil
@@ -53,6 +54,11 @@ class Dataset:
     notes: tuple[str, ...]  # what readers of the results should know, a sentence each
     drawn: bool
     regions: np.ndarray | None = None  # (N, 48, 48) uint8, places in labels.REGIONS; drawn faces only
+
+    def __post_init__(self):
+        """Arrays that were altered in memory (`dataclasses.replace`) have another fingerprint than their source."""
+        if not _from_one_cache(self.images, self.labels, self.split):
+            object.__setattr__(self, "fingerprint", fingerprint_of(self.images, self.labels, self.split))
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -173,9 +179,8 @@ def build(path: Path | None, val_share: float, val_seed: int) -> Dataset:
         train = np.flatnonzero(split == "train")
         split[train[choose_validation(rows.labels[train], groups[train], val_share, val_seed)]] = "val"
     notes += describe(rows.labels, split, groups)
-    digest = hash_of(rows.images, rows.labels, "\n".join(split).encode())
     source = str(path or "drawn")
-    return Dataset(rows.images, rows.labels, split, name, source, digest, tuple(notes), path is None, regions)
+    return Dataset(rows.images, rows.labels, split, name, source, "", tuple(notes), path is None, regions)
 
 
 def parts(split: np.ndarray) -> np.ndarray:
@@ -234,6 +239,17 @@ def describe(labels: np.ndarray, split: np.ndarray, groups: np.ndarray) -> list[
         (across, f"{across:,} of these groups are in more than one of the training and test sets."),
     ]
     return [note for holds, note in notes if holds]
+
+
+def fingerprint_of(images: np.ndarray, labels: np.ndarray, split: np.ndarray) -> str:
+    """Return the fingerprint of a dataset with these arrays."""
+    return hash_of(np.ascontiguousarray(images), np.ascontiguousarray(labels), "\n".join(split).encode())
+
+
+def _from_one_cache(*arrays) -> bool:
+    """Return whether these are whole arrays of one cached source, mapped and read-only."""
+    whole = [isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap) for array in arrays]
+    return all(whole) and len({Path(array.filename).parent for array in arrays}) == 1
 
 
 def hash_of(*parts) -> str:

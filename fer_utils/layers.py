@@ -29,6 +29,14 @@ class PerImage(layers.Layer):
         return centred / (ops.std(x, (1, 2, 3), keepdims=True) + 1.0)  # + one grey level: a blank image stays 0
 
 
+@register
+class LogProbs(layers.Layer):
+    """Logits of probabilities: their logarithm, which the softmax turns back into them."""
+
+    def call(self, x):
+        return ops.log(ops.maximum(x, 1e-7))
+
+
 # -- convolutions ------------------------------------------------------------------------------------------------------
 
 

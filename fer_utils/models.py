@@ -9,10 +9,12 @@ import math
 import keras
 from keras import layers
 
+from fer_utils import adapt, own
 from fer_utils.labels import CLASSES, IMAGE_SHAPE
 from fer_utils.layers import BatchNormalization, Conv2D, PerImage, SkipInit, StandardisedConv2D
 
 PIXELS = math.prod(IMAGE_SHAPE)
+COUNTED = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D, layers.Conv2DTranspose, layers.Dense)
 
 # -- input and output, the same in every network ----------------------------------------------------------------------
 
@@ -291,12 +293,24 @@ def build(name, **settings):
 
     Raises:
         ValueError: for a name that is not in BUILDERS; the message lists those that are.
+        NetworkError: for a network of one's own (`own`) that cannot be built.
     """
-    return builder(name)(**settings)
+    return build_own(name, **settings) if own.kind(name) else builder(name)(**settings)
+
+
+def build_own(name, normalisation="own", mean=127.5, sd=64.0, **settings):
+    """Build a network of one's own; a normalisation other than `own` takes the place of what it has."""
+
+    def replaced(images):
+        return normalise(images, normalisation, mean, sd)
+
+    return adapt.build(name, replaced if normalisation != "own" else None, **settings)
 
 
 def builder(name):
-    """Return the function that builds a network; raises ValueError as `build` does."""
+    """Return the function that builds a network; raises as `build` does."""
+    if own.kind(name):
+        return adapt.load if own.kind(name) == "fresh" else own.builder(name)
     if name not in BUILDERS:
         raise ValueError(f"model={name!r} is not one of: {', '.join(BUILDERS)}")
     return BUILDERS[name]
@@ -312,8 +326,22 @@ def trainable_parameters(model):
 
 def flops(model):
     """Count the operations of one image's forward pass: 2 for each multiply-add of the conv and dense layers."""
-    counted = [layer for layer in model.layers if isinstance(layer, layers.Conv2D | layers.Dense)]
-    return sum(2 * math.prod(layer.output.shape[1:-1]) * math.prod(layer.kernel.shape) for layer in counted)
+    counted = [layer for layer in model.layers if isinstance(layer, COUNTED)]
+    kernels = {
+        layer: [math.prod(weight.shape) for weight in layer.weights if len(weight.shape) > 1] for layer in counted
+    }
+    return sum(2 * math.prod(_places(layer)) * sum(sizes) for layer, sizes in kernels.items())
+
+
+def _multiplications(layer):
+    """Return the multiply-adds of a layer's kernels at one place (a bias is a vector)."""
+    return sum(math.prod(weight.shape) for weight in layer.weights if len(weight.shape) > 1)
+
+
+def _places(layer):
+    """Return at how many places, along each axis, a layer's kernels are applied."""
+    tensor = layer.input if isinstance(layer, layers.Conv2DTranspose) else layer.output
+    return tensor.shape[1:-1]
 
 
 def describe(model):

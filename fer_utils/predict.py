@@ -227,7 +227,7 @@ def main(arguments=None):
     logging.getLogger("exca").setLevel(logging.ERROR)  # it would log a traceback of the error printed below
     try:
         execute(options)
-    except (PredictionError, SettingsError, DataError, runs.RunError, OSError) as error:
+    except (PredictionError, SettingsError, DataError, runs.RunError, runs.NetworkError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

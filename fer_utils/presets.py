@@ -2,8 +2,10 @@
 
 A preset names a model builder and everything its training needs; `quick` inside it holds what the quick profile
 changes for this preset alone. A letter is a student report, `-dnn` its fully connected counterpart. Where a report
-does not say a setting, a usual one stands here.
+does not say a setting, a usual one stands here. Networks of one's own (`own`) have their settings elsewhere.
 """
+
+from fer_utils import own
 
 PRESETS = {
     # A (2017 Fall): three conv blocks; shift, rotation and noise; early stopping, and the whole repeated in a loop.
@@ -179,6 +181,8 @@ PRESETS = {
     },
 }
 
+OWN = ("mine (notebooks/mine.py)", "file:my.keras")  # what else may be named
+
 # What a profile changes in every preset. `limit`: number of training images, None for all.
 PROFILES = {
     "smoke": {"limit": 210, "epochs": 1},  # seconds: for tests
@@ -212,8 +216,10 @@ def settings(preset, profile):
     Raises:
         ValueError: for an unknown preset or profile; the message lists the known ones.
     """
-    for name, table in ((preset, PRESETS), (profile, PROFILES)):
-        if name not in table:
-            raise ValueError(f"{name!r} is not one of: {', '.join(table)}")
-    merged = {name: value for name, value in PRESETS[preset].items() if name not in PROFILES}
-    return merged | PROFILES[profile] | PRESETS[preset].get(profile, {})
+    own_network = own.kind(preset) != ""
+    for name, known in ((preset, [preset] if own_network else [*PRESETS, *OWN]), (profile, PROFILES)):
+        if name not in known:
+            raise ValueError(f"{name!r} is not one of: {', '.join(known)}")
+    chosen = own.settings(preset) if own_network else PRESETS[preset]
+    merged = {name: value for name, value in chosen.items() if name not in PROFILES}
+    return merged | PROFILES[profile] | chosen.get(profile, {})

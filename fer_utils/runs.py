@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+import weakref
 from pathlib import Path
 
 import exca
@@ -27,7 +28,8 @@ import pandas as pd
 import pydantic
 from filelock import FileLock
 
-from fer_utils import data, presets, pretrained
+from fer_utils import data, own, presets, pretrained
+from fer_utils.own import NetworkError
 from fer_utils.settings import SettingsError, parse
 
 # Raise it when a change of training, augment, layers, models or studies.selftrain changes what trainings of the same
@@ -36,6 +38,7 @@ TRAINING_VERSION = "2"
 
 KIT = Path(__file__).resolve().parents[1]
 IN_NAMES = str.maketrans("/:", "_-", " ")  # what a folder's name must not hold
+GIVEN = weakref.WeakValueDictionary()  # data sets that `fit` was given: fingerprint -> Dataset, while they are in use
 
 
 class RunError(RuntimeError):
@@ -78,7 +81,7 @@ class Stored(pydantic.BaseModel):
     def name(self):
         """Readable folder name: what distinguishes the run, then a hash of its identity."""
         special = [f"{name}={value}" for name, value in self.changed().items()]
-        words = [self.preset, self.profile, *(word for word in special if len(word) < 30), f"s{self.seed}"]
+        words = [own.label(self.preset), self.profile, *(word for word in special if len(word) < 30), f"s{self.seed}"]
         identity = f"{type(self).__name__} {self.infra.version} {self.infra.uid().rsplit('-', 1)[-1]}"
         identity = hashlib.sha256(identity.encode()).hexdigest()[:8]
         return "-".join([*words, identity]).translate(IN_NAMES)
@@ -94,9 +97,27 @@ class Stored(pydantic.BaseModel):
     def is_finished(self):
         return (self.folder / "run.json").exists()
 
+    def on(self, dataset):
+        """Return this run with `dataset` as its data (None: as it is); what depends on them is filled in again."""
+        if dataset is None:
+            return self
+        GIVEN[dataset.fingerprint] = dataset
+        if dataset.fingerprint == self.data:
+            return self
+        settings = {name: value for name, value in self.settings().items() if name != "depends"}
+        return type(self)(**settings | {"data": dataset.fingerprint, "source": dataset.source})
+
     def fit(self, dataset=None):
-        """Return the finished run: loaded if it is in the store, else trained (or resumed)."""
+        """Return the finished run: loaded if it is in the store, else trained (or resumed).
+
+        Args:
+            dataset: data.Dataset that it is trained and scored on; None: what `source` names.
+        """
+        return self.on(dataset)._finished()
+
+    def _finished(self):
         if not self.is_finished():
+            self.check()
             locks = store() / ".locks"
             locks.mkdir(parents=True, exist_ok=True)
             with FileLock(locks / self.name):  # two processes never train the same thing
@@ -106,6 +127,40 @@ class Stored(pydantic.BaseModel):
         run = self.read(self.folder)
         cite(run, self.changed())
         return run
+
+    def check(self):
+        """Build a network of one's own, try it and store it.
+
+        Raises:
+            NetworkError: one of these fails; nothing has been written yet.
+        """
+        settings = self.settings()
+        if own.kind(settings["model"]):
+            from fer_utils import adapt, training
+
+            known = training.augment.SETTINGS
+            if unknown := sorted(set(settings["augmentation"]) - set(known)):
+                of_file = own.line_of(unknown[0]) if own.kind(self.preset) == "mine" else None
+                there = f"there is no augmentation {unknown[0]!r}; there are: {', '.join(known)}"
+                raise NetworkError(f"{of_file}: {there}" if of_file else there)
+            with training.precision(settings):
+                side = {"side": None} if settings.get("sizes") else {}
+                adapt.try_out(training.build(settings, np.zeros((2, 48, 48, 1)), **side), settings)
+
+    def own_dataset(self):
+        """Return the data of this run: those that `fit` was given, else loaded from its source.
+
+        Raises:
+            RunError: the source has other data by now, or the data were altered in memory.
+        """
+        dataset = GIVEN.get(self.data)
+        dataset = self.dataset() if dataset is None else dataset
+        if dataset.fingerprint != self.data:
+            raise RunError(
+                f"{self.source} gives data {dataset.fingerprint}, and {self.name} needs {self.data}. Data "
+                "that were altered in memory cannot be sent to another process: train without CLUSTER, or save them"
+            )
+        return dataset
 
     def forget(self):
         """Make exca forget an earlier failure, or a result whose folder was deleted since."""
@@ -119,7 +174,7 @@ class Stored(pydantic.BaseModel):
         Raises:
             RunError: the folder cannot be written (disk full, no permission); finished epochs are kept.
         """
-        partial, dataset = Path(f"{self.folder}.partial"), self.dataset()
+        partial, dataset = Path(f"{self.folder}.partial"), self.own_dataset()
         try:
             self.make(dataset, partial)
             if self.folder.exists():  # without run.json: what is left of something damaged
@@ -135,10 +190,12 @@ class Run(Stored):
     """The settings of one training. What is None or not given comes from the preset and the profile (`presets.py`).
 
     Args:
-        preset, profile: names in `presets.PRESETS` and `presets.PROFILES`; `pretrained:<name>` needs no training.
+        preset, profile: names in `presets.PRESETS` and `presets.PROFILES`; `mine` is the network of notebooks/mine.py;
+            `pretrained:<name>` and `file:my.keras` need no training.
         seed: of the initial weights, the order of the images, augmentation and dropout.
-        model, model_settings: a builder in `models.BUILDERS` and its arguments.
-        normalisation: `none`, `scale`, `zscore` or `image`.
+        model, model_settings: a builder in `models.BUILDERS` and its arguments; or a function that returns a Keras
+            model, given as it is: without a preset its settings are those of `own.USUAL`.
+        normalisation: `none`, `scale`, `zscore` or `image`; `own`: as a network of one's own does it.
         augmentation: settings of `augment.augment`; {} for none.
         optimizer, learning_rate, batch, epochs: as usual; an epoch is one sweep over the training images.
         schedule: `constant`, or `triangle`: the rate rises over the first fifth of all steps and then falls to 0.
@@ -164,13 +221,14 @@ class Run(Stored):
 
     Raises:
         ValueError: (pydantic's) for an unknown setting or a wrong type.
+        NetworkError: mine.py or the file has an error, which the message places.
     """
 
     model: str
     model_settings: dict = {}
     normalisation: str
     augmentation: dict
-    optimizer: str
+    optimizer: str = pydantic.Field(pattern="^(adam|adamw|adadelta|sgd|rmsprop)$")
     learning_rate: float
     batch: int = pydantic.Field(gt=0)
     epochs: int = pydantic.Field(gt=0)
@@ -193,19 +251,37 @@ class Run(Stored):
 
     @classmethod
     def filled(cls, given):
+        given = with_own_network(given)
         preset = given.get("preset", "A")
         settings = usual(preset, given.get("profile", "quick"))
         other = [name for name in given if given[name] != settings.get(name, given[name])]
-        if pretrained.name_in(preset) and other:
+        if other and (pretrained.name_in(preset) or own.kind(preset) == "file"):
             raise ValueError(f"{preset} is trained already: {', '.join(other)} cannot be changed")
+        if own.kind(preset) == "mine":
+            check_mine(settings)
         if given.get("model", settings["model"]) != settings["model"]:  # these belong to the preset's own network
             settings = {name: value for name, value in settings.items() if name not in ("model_settings", "sizes")}
+            settings |= {"normalisation": usual_normalisation(given["model"], settings["normalisation"])}
         settings = settings | given
         if "data" not in settings:
             settings["data"] = data.fingerprint(settings.get("source", "auto"))
         if "depends" not in settings:  # weights that ship with the kit have it on their card
             settings["depends"] = dependencies(settings)
         return settings
+
+    @pydantic.model_validator(mode="wrap")
+    @classmethod
+    def with_lines(cls, given, validate):
+        """A wrong value in mine.py is told with its line."""
+        try:
+            return validate(given)
+        except pydantic.ValidationError as error:
+            of_mine = isinstance(given, dict) and own.kind(given.get("preset", "")) == "mine"
+            for found in error.errors() if of_mine else []:
+                name = str((found["loc"] or [""])[0])
+                if name and name not in given and (place := own.line_of(name)):
+                    raise NetworkError(f"{place}: {_problem(found)}") from None
+            raise
 
     def changed(self):
         """Return those settings, by name, that are not what the preset and the profile say."""
@@ -217,10 +293,10 @@ class Run(Stored):
     def make(self, dataset, folder):
         from fer_utils import ferplus, training  # TensorFlow is imported only when there is something to train
 
-        if name := pretrained.name_in(self.preset):
-            return training.adopt(name, self.settings(), dataset, folder)
+        if pretrained.name_in(self.preset) or own.kind(self.preset) == "file":
+            return training.adopt(self.settings(), dataset, folder)
         settings = self.settings() | {"source": self.source}
-        start, teachers = ([run.model() for run in fit_all(of(settings))] for of in (start_run, teacher_runs))
+        start, teachers = ([run.model() for run in fit_all(of(settings), dataset)] for of in (start_run, teacher_runs))
         label_probs = ferplus.label_probs(dataset) if self.votes else None
         training.train(self.settings(), dataset, folder, teachers, label_probs, *start)
 
@@ -238,6 +314,33 @@ def usual(preset, profile):
     return pretrained.settings(name) if name else presets.settings(preset, profile)
 
 
+def with_own_network(given):
+    """Return settings in which a function that builds a network has become a name, and a file an absolute path."""
+    given = given | {
+        name: own.absolute(given[name]) for name in ("preset", "model") if isinstance(given.get(name), str)
+    }
+    if "model" in given and not isinstance(given["model"], str):
+        given["model"] = own.register(given["model"])
+        given.setdefault("preset", given["model"])
+    return given
+
+
+def usual_normalisation(model, of_preset):
+    """Return the normalisation of a network that takes the place of a preset's: one's own has its own."""
+    return "own" if own.kind(model) else "scale" if of_preset == "own" else of_preset
+
+
+def check_mine(settings):
+    """Raise NetworkError where mine.py has a setting that does not exist."""
+    fixed = {"preset", "profile", "seed", "source", "data", "depends", "infra"}
+    known = sorted(set(Run.model_fields) - fixed - {"model"})
+    for name in own.settings(settings["model"]):
+        if name not in {*known, *presets.PROFILES, "model"} or (name == "model" and own.line_of(name)):
+            raise NetworkError(f"{own.line_of(name)}: there is no setting {name!r}; there are: {', '.join(known)}")
+    for name in set(settings) - set(Run.model_fields):  # within `quick` and the others
+        raise NetworkError(f"{own.line_of(name)}: there is no setting {name!r}; there are: {', '.join(known)}")
+
+
 def unusual(settings):
     """Return those settings of a run, by name, that are not what its preset and its profile say."""
     expected = {name: field.default for name, field in Run.model_fields.items()}
@@ -247,8 +350,9 @@ def unusual(settings):
 
 
 def dependencies(settings):
-    """Return what a run depends on besides settings and data: a hash of the votes, names of the runs it builds on."""
+    """Return what a run depends on besides settings and data: hashes of votes and code, names of the runs it needs."""
     votes = [data.votes_hash(settings.get("source", "auto"))] if settings.get("votes") else []
+    votes += [own.digest(settings["model"])] if own.kind(settings["model"]) in ("mine", "fresh") else []
     return votes + [run.name for run in [*start_run(settings), *teacher_runs(settings)]]
 
 
@@ -264,8 +368,9 @@ def start_run(settings):
 
 def _other_runs(settings, wanted):
     """Other runs, of the same profile and data unless they say otherwise."""
-    common = {name: settings[name] for name in ("profile", "source") if name in settings}
-    return [Run(**common | ({"preset": other} if isinstance(other, str) else other)) for other in wanted]
+    common = {name: settings[name] for name in ("profile", "source", "data") if name in settings}
+    others = [{"preset": other} if isinstance(other, str) else other for other in wanted]
+    return [Run(**{n: common[n] for n in common if n != "data" or "source" not in other} | other) for other in others]
 
 
 # -- a finished run ----------------------------------------------------------------------------------------------------
@@ -332,11 +437,11 @@ class Finished:
 
     def model(self):
         """Return the trained network (imports TensorFlow)."""
-        import keras
+        from fer_utils import adapt
 
-        from fer_utils import layers  # noqa: F401  (registers the kit's layers)
-
-        return keras.models.load_model(self.folder / "model.keras", compile=False)
+        code = self.info.get("code")  # of a network of one's own, whose classes Keras does not know
+        known = code or {"file": "", "source": ""}
+        return adapt.stored(self.folder / "model.keras", known, self.info["settings"]["model"], safe_mode=not code)
 
     def __repr__(self):
         scores = ", ".join(f"{split} {score['value']:.3f}" for split, score in self.info["scores"].items())
@@ -352,7 +457,7 @@ def cite(run, changed=None):
         run: Finished. changed: its settings that are worth telling; None: those that are not its preset's.
     """
     if path := os.environ.get("FER_CITED"):
-        facts = {name: value for name, value in run.info.items() if name != "layers"}
+        facts = {name: value for name, value in run.info.items() if name not in ("layers", "code")}
         changed = unusual(run.info["settings"]) if changed is None else changed
         with open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps({"name": run.folder.name, "changed": changed, **facts}) + "\n")
@@ -369,13 +474,16 @@ def fit_all(wanted, dataset=None):
 
     Args:
         wanted: list of Run.
+        dataset: data.Dataset that all of them are trained on; None: what `source` names.
 
     Returns:
         list of Finished, in the order of `wanted`.
     """
+    wanted = [run.on(dataset) for run in wanted]
     missing = list({run.name: run for run in wanted if not run.is_finished()}.values())
     if missing and missing[0].infra.cluster:
         for run in missing:
+            run.check()
             run.forget()
         with missing[0].infra.job_array() as array:
             array.extend(missing)
@@ -435,6 +543,7 @@ def fit_in_background(run, words):
     """Train a run in a process of its own, with a log beside its folder."""
     if run.is_finished():
         return print(f"finished already: {run.read(run.folder)}")
+    run.check()
     log = store() / f"{run.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as file:
@@ -448,11 +557,14 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m fer_utils.runs", description="List the store, or train a run.")
     parser.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="settings, such as preset=B epochs=3")
     parser.add_argument("--background", action="store_true", help="train in a process of its own")
+    parser.add_argument("--check", action="store_true", help="only build the network, and say what is wrong with it")
     parser.add_argument("--ship", metavar="NAME", help="keep the weights in fer_utils/pretrained under this name")
     options = parser.parse_args(arguments)
     try:
         if not options.settings:
             show_store()
+        elif options.check:
+            run_of(options.settings).check()
         elif options.background:
             fit_in_background(run_of(options.settings), options.settings)
         else:
@@ -460,7 +572,7 @@ def main(arguments=None):
             print(run)
             if options.ship:
                 pretrained.export(run, options.ship)
-    except (SettingsError, data.DataError, RunError) as error:
+    except (SettingsError, data.DataError, RunError, NetworkError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -4,6 +4,7 @@ The parameters of a notebook, the settings of a run and those of a hand-in are a
 """
 
 import ast
+import os
 import re
 
 BETWEEN = re.compile(r"\s+(?=[A-Za-z_]\w*=(?!=))")  # the space in front of the next `name=`
@@ -18,7 +19,7 @@ def parse(words, defaults=None):
 
     Args:
         words: str, or a list of str as a command line gives them. Values are Python literals; `true` and `false` are
-            bool, and everything else is a string. A value may hold spaces.
+            bool, and everything else is a string. A value may hold spaces. A path in `file:my.keras` is made absolute.
         defaults: dict from name to default value: where the default is a string, `007` stays "007".
 
     Returns:
@@ -66,6 +67,8 @@ def _typed(text, is_text):
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         value = {"true": True, "false": False}.get(text, text)
+    if text.startswith("file:") and len(text) > 5:  # notebooks and jobs work in other folders
+        return f"file:{os.path.abspath(os.path.expanduser(text[5:]))}"
     return text if is_text and not isinstance(value, str) else value
 
 

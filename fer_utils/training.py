@@ -29,7 +29,7 @@ import tensorflow as tf
 from scipy.special import softmax
 from tqdm import tqdm
 
-from fer_utils import augment, metrics, models, pretrained
+from fer_utils import adapt, augment, metrics, models, own, pretrained
 from fer_utils.labels import CLASSES
 from fer_utils.layers import on_gpu
 
@@ -38,6 +38,7 @@ OPTIMIZERS = {
     "adamw": keras.optimizers.AdamW,
     "adadelta": keras.optimizers.Adadelta,
     "sgd": keras.optimizers.SGD,
+    "rmsprop": keras.optimizers.RMSprop,
 }
 
 
@@ -72,12 +73,15 @@ def train(settings, dataset, folder, teachers=(), label_probs=None, start=None):
         finish(model, settings, dataset, folder, policy, used=len(images))
 
 
-def adopt(name, settings, dataset, folder):
-    """Make a finished run of weights that ship with the kit: nothing is trained, the images are scored."""
+def adopt(settings, dataset, folder):
+    """Make a finished run of trained weights, the kit's or a file's: nothing is trained, the images are scored."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "history.csv").write_text(pretrained.card(name)["history"])
+    name = pretrained.name_in(settings["preset"])
     with precision(settings) as policy:
-        finish(pretrained.load(name), settings, dataset, folder, policy, used=0)
+        model = pretrained.load(name) if name else adapt.load(settings["preset"])
+        told = pretrained.card(name)["history"] if name else adapt.history(model, *dataset.part("val"))
+        (folder / "history.csv").write_text(told)
+        finish(model, settings, dataset, folder, policy, used=0)
 
 
 def devices():
@@ -482,13 +486,15 @@ def finish(model, settings, dataset, folder, policy, used):
     logits, scores = score(model, dataset, ["val"], settings["tta"])
     test_logits, test_scores = score_once(model, dataset, settings["tta"])
     history = read_history(folder)
+    epochs = int(history["loss"].count())  # the one row of a file's unknown training has no loss
     facts = {
-        "epochs": len(history),
-        "best_epoch": best_epoch(history) + 1,
+        "epochs": epochs,
+        "best_epoch": min(best_epoch(history) + 1, epochs),
         "seconds": round(float(history["seconds"].sum()), 1),
         "trainable_parameters": models.trainable_parameters(model),
         "flops": models.flops(model),
         "layers": models.describe(model),
+        **own.kept(settings["model"]),
     }
     logits, scores = logits | test_logits, scores | test_scores
     write_results(folder, model, settings, dataset, policy, used, logits, scores, **facts)

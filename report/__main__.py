@@ -6,6 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
+from fer_utils.own import NetworkError
 from fer_utils.settings import SettingsError
 
 from . import build
@@ -25,8 +26,14 @@ def parser():
     shared.add_argument("--timeout", type=int, help="seconds that a cell may take (default: no limit)")
     top = argparse.ArgumentParser(prog="python -m fer_report", description="Typeset reports from notebooks.")
     commands = top.add_subparsers(dest="command", required=True)
-    commands.add_parser("report", parents=[shared], help="all questions of an edition: build/report-EDITION-LANG.pdf")
-    commands.add_parser("site", parents=[shared], help="the same as pages for a browser: build/site/index.html")
+    every = [
+        commands.add_parser(
+            "report", parents=[shared], help="all questions of an edition: build/report-EDITION-LANG.pdf"
+        ),
+        commands.add_parser("site", parents=[shared], help="the same as pages for a browser: build/site/index.html"),
+    ]
+    for command in every:
+        command.add_argument("--set", default="", metavar='"NAME=VALUE …"', help='of all questions, such as "preset=E"')
     one = commands.add_parser("question", parents=[shared], help="one question: build/question-NOTEBOOK-LANG.pdf")
     one.add_argument("notebook", help="its name, such as cnn")
     one.add_argument("--set", default="", metavar='"NAME=VALUE …"', help='parameters, such as "preset=E epochs=3"')
@@ -69,7 +76,8 @@ def obey(command, project, options):
         return trial.check(options["archive"], project.root)
     if command == "question":
         return build.question(project, given=options.pop("set"), **options)
-    return build.site(project, **options) if command == "site" else build.report(project, **options)
+    make = build.site if command == "site" else build.report
+    return make(project, given=options.pop("set"), **options)
 
 
 def main(arguments=None):
@@ -83,7 +91,7 @@ def main(arguments=None):
         os.environ["FER_DATA"] = str(Path(source).resolve())
     try:
         return 0 if obey(command, project, options) else 1
-    except (UserError, SettingsError) as error:
+    except (UserError, SettingsError, NetworkError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -6,7 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from . import execute, keys, parameters, provenance, translations, weave
+from . import execute, keys, networks, parameters, provenance, translations, weave
 from .execute import Task, tell, write_whole
 from .keys import canonical, sha
 from .project import Question, UserError
@@ -14,13 +14,14 @@ from .typst import fonts
 from .weave import Chapter
 
 
-def report(project, edition="complete", profile=None, **how):
+def report(project, edition="complete", profile=None, given="", **how):
     """Makes build/report-<edition>-<lang>.pdf.
 
     Args:
         project: the Project.
         edition: name of a file in report/editions.
         profile: value for the parameter `profile` of the notebooks that have one, unless the edition sets it.
+        given: settings such as "preset=E", for the notebooks that have these parameters (`parameters.chosen`).
         how: langs, jobs, code, timeout and echo, as for `make`.
 
     Returns:
@@ -29,13 +30,13 @@ def report(project, edition="complete", profile=None, **how):
     Raises:
         UserError: for what the user can put right.
     """
-    chosen, chapters = answered(project, edition, profile, **how)
+    chosen, chapters = answered(project, edition, profile, given, **how)
     return make(project, f"report-{edition}", chapters, chosen, cover=True, **how)
 
 
-def site(project, edition="complete", profile=None, langs=None, code="appendix", echo=tell, **how):
+def site(project, edition="complete", profile=None, given="", langs=None, code="appendix", echo=tell, **how):
     """Makes build/site: index.html and a page for every question, from the same outputs as the report's."""
-    chosen, chapters = answered(project, edition, profile, echo=echo, **how)
+    chosen, chapters = answered(project, edition, profile, given, echo=echo, **how)
     execute.quicken_imports()
     from .site import pages
 
@@ -45,9 +46,9 @@ def site(project, edition="complete", profile=None, langs=None, code="appendix",
     return not _tell_problems(project, chapters, [], echo)
 
 
-def answered(project, edition, profile=None, **how):
+def answered(project, edition, profile=None, given="", **how):
     """Runs what has no outputs yet; returns the Edition and its Chapters in order."""
-    chosen = project.edition(edition)
+    chosen = parameters.with_given(project.edition(edition), project, given)
     data = project.data_fingerprint()
     chapters, ran = {}, []
     kernels = execute.Kernels(project, how.get("jobs", 1))
@@ -62,6 +63,7 @@ def answered(project, edition, profile=None, **how):
 def run(tasks, project, kernels, jobs=1, timeout=None, echo=tell, **_):
     """Runs what has no outputs yet (`execute.run`); returns the tasks."""
     if tasks:
+        networks.check([task for task in tasks if not task.is_done(project)], project)
         execute.run(tasks, project, kernels, jobs, timeout, echo)
     return tasks
 

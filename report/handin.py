@@ -12,6 +12,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from fer_utils import own
 from fer_utils import settings as words
 
 from . import build, keys, parameters, trial
@@ -46,7 +47,8 @@ def handin(project, edition="2017-fall", profile=None, given="", langs=None, ech
     settings = settings_of(project, edition, profile, given)
     shutil.rmtree(folder, ignore_errors=True)  # an old one beside a new failure would look like its result
     archive.unlink(missing_ok=True)
-    if not build.report(project, edition, profile=profile, langs=langs, echo=echo, **how):
+    about_it = settings[0] if "preset" in words.parse(given) else ""  # the report is about what is handed in
+    if not build.report(project, edition, profile=profile, given=about_it, langs=langs, echo=echo, **how):
         echo("no hand-in: the report has questions that failed")
         return False
     with tempfile.TemporaryDirectory(prefix=".handin-", dir=project.build) as scratch:
@@ -102,7 +104,8 @@ def assemble(project, edition, settings, langs, folder):
     if not trial.predictor(project.root, "--keep", str(folder / "weights"), "--run", *settings):
         return False
     texts = copy_reports(project, edition, langs, folder)
-    modules = keys.reached_modules(["from fer_utils import predict"], project.root)
+    settings, code = with_own_network(settings, folder)
+    modules = keys.reached_modules(["from fer_utils import predict", code], project.root)
     for module in sorted(modules):
         (folder / module).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(project.root / module, folder / module)
@@ -118,6 +121,22 @@ def assemble(project, edition, settings, langs, folder):
         text = re.sub("@([A-Z]+)@", lambda found: texts[found[1]], (SCRIPTS / name).read_text("utf-8"))
         (folder / name).write_text(re.sub("\n{3,}", "\n\n", text), "utf-8")  # the author may have no name yet
     return True
+
+
+def with_own_network(settings, folder):
+    """Copies a network that is no file of the kit's into the hand-in.
+
+    Returns:
+        The settings as hw3_train.sh gives them, in the hand-in's folder; code that imports what else is copied.
+    """
+    first, *others = settings
+    preset = first.removeprefix("preset=")
+    if own.kind(preset) != "file":
+        return settings, "import mine" if own.kind(preset) == "mine" else ""
+    file = own.path_of(preset)
+    (folder / "network").mkdir()
+    shutil.copyfile(file, folder / "network" / file.name)
+    return [f"preset=file:network/{file.name}", *others], ""
 
 
 def copy_reports(project, edition, langs, folder):

@@ -9,6 +9,8 @@ import platform
 from functools import cache
 from pathlib import Path
 
+from fer_utils import own
+
 # The packages whose version can change a number or a figure.
 PACKAGES = (
     *("numpy", "scipy", "pandas", "scikit-learn", "statsmodels", "matplotlib", "seaborn", "sympy", "pillow"),
@@ -46,7 +48,7 @@ def ingredients(notebook, parameters, root, data, votes=""):
     Returns:
         JSON-like dict; `sha(canonical(it))` is the question's key.
     """
-    code = sources(notebook)
+    code, preset = sources(notebook), parameters.get("preset")
     return {
         "code": sha(*map(meaning, code)),
         "parameters": parameters,
@@ -55,6 +57,7 @@ def ingredients(notebook, parameters, root, data, votes=""):
         "versions": versions(),
         **({"runs": [folder.name for folder in finished_runs(root)]} if lists_runs(notebook) else {}),
         **({"votes": votes} if uses(code, VOTES) else {}),
+        **({"network": own.digest(preset, root / "notebooks" / "mine.py")} if own.kind(preset) else {}),
     }
 
 

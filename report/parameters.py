@@ -1,6 +1,7 @@
 """The parameters of a notebook: the defaults in its cell, and the values that a question is run with."""
 
 import ast
+from dataclasses import replace
 
 from fer_utils import settings
 
@@ -46,3 +47,37 @@ def chosen(question, default_values, profile=None, given=""):
     profiled = {"profile": profile} if profile is not None and "profile" in default_values else {}
     values = {**profiled, **question.parameters, **settings.parse(given, default_values)}
     return settings.check(values, default_values, f"notebook {question.notebook}")
+
+
+OF_NETWORK = ("layer", "layers")  # parameters that name parts of a network: another preset has others
+
+
+def with_given(edition, project, given):
+    """Return an edition all of whose questions are asked with the settings that are given.
+
+    Args:
+        edition: the Edition. Questions that it calls `fixed` keep their parameters: they are about another system.
+        project: the Project.
+        given: settings such as "preset=E seed=1"; a question takes those that its notebook has.
+
+    Raises:
+        SettingsError: for a setting that no notebook of the edition has.
+    """
+    if not given.strip():
+        return edition
+    known = {q.notebook: defaults(project.read_notebook(q.notebook)) for q in edition.questions}
+    every = {name: value for values in known.values() for name, value in values.items()}
+    wanted = settings.parse(given, every)
+    settings.check({name: every.get(name) for name in wanted}, every, f"edition {edition.name}")
+    return replace(edition, questions=tuple(_asked_with(q, wanted, known[q.notebook]) for q in edition.questions))
+
+
+def _asked_with(question, wanted, default_values):
+    """A question with other parameters."""
+    taken = {name: value for name, value in wanted.items() if name in default_values}
+    if question.fixed or not taken:
+        return question
+    preset = question.parameters.get("preset", default_values.get("preset"))
+    lost = OF_NETWORK if taken.get("preset", preset) != preset else ()
+    kept = {name: value for name, value in question.parameters.items() if name not in lost}
+    return replace(question, parameters=kept | taken)

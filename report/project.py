@@ -27,6 +27,7 @@ class Question:
         parameters: dict of those parameters that are not the notebook's defaults.
         wording: Markdown, empty where the notebook's own wording stands.
         part: the title of the part of the report that begins with this question, or empty.
+        fixed: whether its parameters stay what they are when the report is asked for another preset.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Question:
     parameters: dict = field(default_factory=dict)
     wording: str = ""
     part: str = ""
+    fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,9 @@ class Project:
         where = f"{path}, question {position}"
         if not isinstance(content, dict) or "notebook" not in content:
             raise UserError(f"{where}: a question needs a `notebook`")
-        _check_names(content, {"number", "points", "bonus", "notebook", "parameters", "question", "part"}, where)
+        _check_names(
+            content, {"number", "points", "bonus", "notebook", "parameters", "question", "part", "fixed"}, where
+        )
         self.notebook(content["notebook"])
         if not isinstance(content.get("parameters") or {}, dict):
             raise UserError(f"{where}: `parameters` must be a mapping from names to values")
@@ -149,6 +153,7 @@ class Project:
             parameters=content.get("parameters") or {},
             wording=_text(content.get("question"), where, "question"),
             part=_text(content.get("part"), where, "part"),
+            fixed=content.get("fixed", False),
         )
 
     def author(self):

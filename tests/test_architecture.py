@@ -31,7 +31,8 @@ MAY_IMPORT = {
     "listings": set(),
     "labels": {"words"},
     "settings": set(),
-    "presets": set(),
+    "own": set(),
+    "presets": {"own"},
     "prose": {"words", "listings", "plots.style"},
     "augment": set(),
     "layers": set(),
@@ -40,10 +41,11 @@ MAY_IMPORT = {
     "data": {"labels", "readers", "faces", "words"},
     "metrics": {"labels", "words"},
     "ferplus": {"labels", "data", "metrics", "words"},
-    "models": {"labels", "layers"},
-    "pretrained": {"models"},
-    "training": {"labels", "augment", "layers", "metrics", "models", "pretrained"},
-    "runs": {"data", "ferplus", "layers", "presets", "pretrained", "settings", "training"},
+    "adapt": {"labels", "layers", "own"},
+    "models": {"labels", "layers", "own", "adapt"},
+    "pretrained": {"models", "own"},
+    "training": {"labels", "adapt", "augment", "layers", "metrics", "models", "own", "pretrained"},
+    "runs": {"data", "ferplus", "layers", "own", "adapt", "presets", "pretrained", "settings", "training"},
     "predict": {"labels", "readers", "runs", "settings", "training"},
     "explain": set(),
     "explain.graph": {"labels", "words"},
@@ -57,11 +59,13 @@ MAY_IMPORT = {
     "studies.mistakes": {"labels", "metrics"},
     "studies.duplicates": {"labels", "data", "metrics"},
     "studies.derivations": {"labels"},
-    "studies.selftrain": {"labels", "augment", "data", "metrics", "models", "presets", "runs", "training", "words"},
+    "studies.selftrain": {
+        *("labels", "augment", "data", "metrics", "models", "own", "presets", "runs", "training", "words"),
+    },
     "plots": set(),
     "plots.style": set(),
 }
-WITH_ENGINE = {"augment", "layers", "models", "training", "runs", "studies.derivations", "studies.selftrain"}
+WITH_ENGINE = {"adapt", "augment", "layers", "models", "training", "runs", "studies.derivations", "studies.selftrain"}
 
 
 def law(module):
@@ -119,7 +123,9 @@ def test_the_report_imports_a_few_light_modules_and_never_the_engine():
     for path in (KIT / "report").rglob("*.py"):
         assert not roots(path) & ENGINE, path
         own = {name for name in imports(path) if name.startswith("fer_utils.")}
-        assert own & set(FILES) <= {f"fer_utils.{name}" for name in ("data", "settings", "words", "listings")}, path
+        assert own & set(FILES) <= {f"fer_utils.{name}" for name in ("data", "settings", "words", "listings", "own")}, (
+            path
+        )
 
 
 @pytest.mark.parametrize("module", ["fer_utils.data", "fer_utils.runs", "fer_utils.metrics", "fer_report"])
@@ -132,7 +138,7 @@ def test_importing_is_light(module):
 def test_the_core_can_be_read_in_one_sitting():
     lines = {name: len(FILES[f"fer_utils.{name}"].read_text("utf-8").splitlines()) for name in CORE}
     print("\n".join(f"{name:10} {count:5}" for name, count in lines.items()), sum(lines.values()))
-    assert sum(lines.values()) <= 4_000 and max(lines.values()) <= 600
+    assert sum(lines.values()) <= 4_200 and max(lines.values()) <= 600
 
 
 # -- what a notebook's outputs depend on -------------------------------------------------------------------------------
@@ -140,7 +146,7 @@ def test_the_core_can_be_read_in_one_sitting():
 # of every notebook that trains networks
 TRAINED = {
     *("words", "listings", "labels", "readers", "faces", "data", "ferplus", "metrics", "prose", "plots.style"),
-    *("settings", "augment", "layers", "models", "presets", "pretrained", "training", "runs"),
+    *("settings", "augment", "layers", "own", "adapt", "models", "presets", "pretrained", "training", "runs"),
 }
 # notebook -> what else its key holds; an edit of any other module runs it not again
 ALSO = {
@@ -165,7 +171,7 @@ ALSO = {
 }
 KEYS = {notebook: TRAINED | also for notebook, also in ALSO.items()}
 KEYS["math"] = {
-    *("words", "listings", "labels", "layers", "models", "prose"),
+    *("words", "listings", "labels", "layers", "own", "adapt", "models", "prose"),
     *("plots.derivations", "plots.style", "studies.derivations"),
 }
 

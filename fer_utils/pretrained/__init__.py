@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fer_utils import own as networks
+
 FOLDER = Path(__file__).parent
 PREFIX = "pretrained:"
 ON_CARD = (
@@ -36,8 +38,8 @@ def name_in(preset):
 
 
 def recipe(preset):
-    """Return the preset by whose settings weights were trained: `fast` for `pretrained:fast`, `A` for `A`."""
-    return settings(name_in(preset), own=())["preset"] if name_in(preset) else preset
+    """Return the preset by which trained weights are trained again: `fast` for `pretrained:fast`, `A` for `A`."""
+    return settings(name_in(preset), own=())["preset"] if name_in(preset) else networks.recipe(preset)
 
 
 def card(name):

@@ -23,7 +23,7 @@ import pydantic
 import tensorflow as tf
 from tqdm import tqdm
 
-from fer_utils import augment, data, metrics, models, presets, runs, training
+from fer_utils import augment, data, metrics, models, own, presets, runs, training
 from fer_utils.labels import CLASSES, IMAGE_SHAPE
 from fer_utils.words import marked
 
@@ -104,7 +104,10 @@ class SelfTraining(runs.Stored):
             raise ValueError(f"{arm!r} is not one of: {', '.join(ARMS)}")
         preset = presets.settings(given.get("preset", "small"), profile)
         kept = ("model", "model_settings", "optimizer", "learning_rate")
-        settings = {name: preset[name] for name in kept if name in preset} | PROFILES[profile] | ARMS[arm] | given
+        settings = {name: preset[name] for name in kept if name in preset}
+        if own.kind(settings["model"]):
+            settings |= {"normalisation": "own", "depends": runs.dependencies(settings)}
+        settings = settings | PROFILES[profile] | ARMS[arm] | given
         settings.setdefault("labels", settings["portion"])
         if "data" not in settings:
             settings["data"] = data.fingerprint(settings.get("source", "auto"), VAL_SHARE)
@@ -114,8 +117,8 @@ class SelfTraining(runs.Stored):
         """The arm, and those settings that are not what the preset, the profile and the arm say."""
         usual = {name: field.default for name, field in type(self).model_fields.items()}
         usual |= self.filled({"preset": self.preset, "profile": self.profile, "arm": self.arm, "data": ""})
-        own = ("preset", "profile", "seed", "arm", "data")
-        special = {name: value for name, value in self.settings().items() if name not in own and value != usual[name]}
+        known = ("preset", "profile", "seed", "arm", "data", "depends")
+        special = {name: value for name, value in self.settings().items() if name not in known and value != usual[name]}
         return {"arm": self.arm} | special
 
     def dataset(self):
