@@ -82,7 +82,8 @@ def settings(preset):
     elif kind(preset) in ("file", "fresh"):
         path_of(preset)
     merged = USUAL | {"model": absolute(recipe(preset))} | given
-    return merged | {"quick": {"epochs": min(QUICK_EPOCHS, merged["epochs"])} | given.get("quick", {})}
+    few = merged["epochs"] if merged["epochs"] in range(QUICK_EPOCHS) else QUICK_EPOCHS
+    return merged | {"quick": {"epochs": few} | given.get("quick", {})}
 
 
 def digest(preset, mine=None):

@@ -145,7 +145,7 @@ class Stored(pydantic.BaseModel):
                 raise NetworkError(f"{of_file}: {there}" if of_file else there)
             with training.precision(settings):
                 side = {"side": None} if settings.get("sizes") else {}
-                adapt.try_out(training.build(settings, np.zeros((2, 48, 48, 1)), **side), settings)
+                adapt.try_out(training.build(settings, np.eye(48)[None, ..., None], **side), settings)
 
     def own_dataset(self):
         """Return the data of this run: those that `fit` was given, else loaded from its source.
@@ -426,7 +426,7 @@ class Finished:
         if dataset.fingerprint != own["fingerprint"]:
             raise RunError(
                 f"{self.folder.name} was trained on {own['name']} ({own['fingerprint']}); its predictions say nothing "
-                f"of {dataset.name} ({dataset.fingerprint}). Load the same data, or train on these: Run(source=…)."
+                f"of {dataset.name} ({dataset.fingerprint}). Load the same data, or train on these: fit(dataset)."
             )
 
     def probs(self, dataset, split, tta=False):

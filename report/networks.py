@@ -23,7 +23,8 @@ def check(tasks, project):
     path = os.pathsep.join(filter(None, [str(project.root), os.environ.get("PYTHONPATH")]))
     for preset, profile in pairs.items():
         command = [sys.executable, "-m", "fer_utils.runs", "--check", f"preset={preset}", f"profile={profile}"]
-        done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
+        environment = {**os.environ, "PYTHONPATH": path}
+        done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True)
         if done.returncode:
             said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
             raise UserError(said[0].removeprefix("error: ") if said else done.stderr.strip()[-500:])
