@@ -9,6 +9,7 @@ catalog (`words`), without running anything. FER_LANG=zh-TW shows a notebook's o
 only module that imports IPython.
 """
 
+import contextlib
 import html
 import inspect
 import io
@@ -51,10 +52,11 @@ def figure(fig, caption, /, name, **fields):
     """
     from fer_utils.plots.style import texts_of
 
-    drawn = list(map(message, texts_of(fig)))
     catalogs = {lang: catalog(lang) for lang in languages()}
+    images = {"en": _svg(fig, catalogs["en"])}
+    drawn = list(map(message, texts_of(fig)))
     labels = {lang: list(map(known.say, drawn)) for lang, known in catalogs.items()}
-    images = {lang: _svg(fig, catalogs[lang]) for lang in labels if lang == "en" or labels[lang] != labels["en"]}
+    images |= {lang: _svg(fig, catalogs[lang]) for lang in labels if labels[lang] != labels["en"]}
     shown = images.get(_catalog().lang, images["en"])
     translated = {lang: svg for lang, svg in images.items() if svg is not shown}
     details = {"labels": drawn, "said": labels, "images": translated}
@@ -66,7 +68,7 @@ def _svg(fig, known):
     from fer_utils.plots.style import relabelled
 
     buffer = io.StringIO()
-    with relabelled(fig, known.say):
+    with relabelled(fig, known.say) if known.lang != "en" else contextlib.nullcontext():
         fig.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 

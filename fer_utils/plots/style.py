@@ -176,8 +176,10 @@ def row_name(axis, name):
 
 
 def texts_of(figure):
-    """Return the texts of a matplotlib Figure in order, each once: labels, titles, legends, names of ticks."""
-    figure.draw_without_rendering()  # ticks get their texts when they are drawn
+    """Return the texts of a matplotlib Figure in order, each once: labels, titles, legends, names of ticks.
+
+    Ticks get their texts when the figure is drawn or saved.
+    """
     texts = [getattr(text, "stacked", text.get_text()) for text in figure.findobj(Text)]
     return [text for text in dict.fromkeys(texts) if any(map(str.isalpha, text))]
 
