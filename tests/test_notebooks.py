@@ -2,18 +2,20 @@
 
 import ast
 import json
+import re
 import tempfile
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
-from fer_report import execute
+from fer_report import copies, execute
 from fer_report.project import Project
 
 from fer_utils import presets, pretrained
 
 KIT = Path(__file__).resolve().parents[1]
+HAN = re.compile(r"[\u3400-\u9fff]")
 NOTEBOOKS = sorted((KIT / "notebooks").glob("*.ipynb"))
 
 
@@ -98,6 +100,18 @@ def test_runs_in_smoke_and_shows_captioned_things(path, kernels):
     for name in names:
         if not name[4:5].isdigit():
             assert f"(#{name})" in text, f"no text refers to {name}"
+
+
+def test_a_chinese_copy_runs_and_speaks_chinese(kernels, tmp_path):
+    copy = copies.in_one_language(Project(KIT), KIT / "notebooks/curves.ipynb", "zh-TW")
+    nbformat.write(copy, tmp_path / "curves.ipynb")
+    executed = run(tmp_path / "curves.ipynb", kernels)
+    assert all(HAN.search(cell.source) for cell in executed.cells if cell.cell_type == "markdown")
+    outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
+    shown = [
+        output for output in outputs if output.get("metadata", {}).get("fer", {}).get("kind") in ("say", "caption")
+    ]
+    assert len(shown) > 6 and all(HAN.search(output["data"]["text/markdown"]) for output in shown)
 
 
 # -- every preset, in every notebook that takes one --------------------------------------------------------------------
