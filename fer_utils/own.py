@@ -35,7 +35,7 @@ USUAL = {  # what `settings` in mine.py does not say
 }
 QUICK_EPOCHS = 8  # at most, where `quick` in mine.py does not say
 FUNCTIONS = {}  # of cells: name of the preset -> function
-DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)  # nodes that have docstrings
 
 
 class NetworkError(RuntimeError):
@@ -143,13 +143,13 @@ def parsed(path):
         raise NetworkError(f"{shown(path)}, line {error.lineno}: {error.msg}; mend this line") from None
 
 
-def meaning(source):
-    """Return code without comments, docstrings and layout."""
+def meaning(source, documented=DOCUMENTED):
+    """Return code without comments and layout, and without the docstrings of the `documented` kinds of nodes."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
-        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
 
 
 def check_function(tree, preset):

@@ -18,7 +18,6 @@ PACKAGES = (
 )
 LIST_RUNS = "fer_utils.runs.list_finished"  # a notebook that uses it depends on all finished runs
 VOTES = "fer_utils.ferplus.votes"  # … and on the FERPlus file
-DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)  # nodes that have docstrings
 
 
 def sha(*values):
@@ -93,19 +92,15 @@ def versions():
 
 
 @cache
-def meaning(source, documented=DOCUMENTED[1:]):
-    """Return code without comments, docstrings and layout, which change no output; IPython's lines are kept.
+def meaning(source, documented=own.DOCUMENTED[1:]):
+    """Return what code means to its outputs; that of code with IPython's lines is the code itself.
 
     A cell that begins with a string shows it; a module does not: `documented` are the nodes whose docstrings go.
     """
     try:
-        tree = ast.parse(source)
+        return own.meaning(source, documented)
     except SyntaxError:
         return source
-    for node in ast.walk(tree):
-        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:]
-    return ast.dump(tree)
 
 
 @cache
@@ -176,7 +171,7 @@ def reached_modules(code, root):
                 relative = path.relative_to(root)
                 if str(relative) not in found:
                     text = path.read_text("utf-8")
-                    found[str(relative)] = meaning(text, DOCUMENTED)
+                    found[str(relative)] = meaning(text, own.DOCUMENTED)
                     todo.append((text, ".".join(relative.parts[:-1])))
     return found
 

@@ -39,7 +39,7 @@ class TestAsCommitted:
     def test_keeps_cells_short(self, path):
         for cell in read(path).cells:
             if cell.cell_type == "code":
-                assert len(cell.source.splitlines()) <= 22, cell.source
+                assert len(cell.source.splitlines()) <= 15, cell.source
 
     def test_ends_with_three_things_to_try(self, path):
         *_, last = read(path).cells
