@@ -11,6 +11,9 @@ DATA    ?=
 CODE    ?= appendix
 TEST    ?=
 IMAGES  ?=
+TRAIN   ?=
+FRESH   ?=
+R       ?=
 ZIP     ?= build/handin-$(EDITION).zip
 
 PYTHON  ?= python3
@@ -23,7 +26,7 @@ export FER_DATA := $(if $(wildcard $(DATA)),$(abspath $(DATA)),$(DATA))
 endif
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help setup report question site data train runs board handin check submission predict notebooks translations lab test lint bench clean
+.PHONY: help setup report question site data train reproduce runs board handin check submission predict notebooks translations lab test lint bench clean
 
 help:     ## what there is
 	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /: /; s/:  *## /: /' | awk -F': ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -49,19 +52,22 @@ site: $(READY)  ## the same as pages for a browser, build/site/index.html
 
 # what a report, a question, a hand-in or a prediction is about: a preset only where somebody names one
 CHOSEN   = $(if $(filter-out file,$(origin PRESET)),preset=$(PRESET)) $(P)
-export PRESET PROFILE P CHOSEN  # recipes read them as shell variables: quotes in a value stay what they are
+export PRESET PROFILE P CHOSEN TRAIN  # recipes read them as shell variables: quotes in a value stay what they are
 
 question: $(READY)  ## one question by itself: make question Q=confusion P="preset=E"
 	@$(REPORT) question $(Q) --set "$$CHOSEN" --langs $(LANGS) --profile $(PROFILE) --code $(CODE)
 
 data: $(READY)  ## download FER2013 into data/ (needs Kaggle access) and say what is there
-	@$(BIN)/python -m fer_utils.data --download
+	@$(BIN)/python -m fer_utils.download
 
-train: $(READY)  ## one training in the background, resumable: make train PRESET=B PROFILE=full
-	@$(BIN)/python -m fer_utils.runs --background "preset=$$PRESET profile=$$PROFILE $$P"
+train: $(READY)  ## one training in the background, resumable: make train PRESET=B PROFILE=full; FRESH=1: also what is recorded
+	@$(BIN)/python -m fer_utils.trainings $(if $(FRESH),--fresh) --background "preset=$$PRESET profile=$$PROFILE $$P"
+
+reproduce: $(READY)  ## train anew what is recorded (names in R, all without), and say whether the results agree: days, resumable
+	@$(BIN)/python -m fer_utils.trainings --reproduce $(R)
 
 runs: $(READY)  ## the trainings that are finished, interrupted or running
-	@$(BIN)/python -m fer_utils.runs
+	@$(BIN)/python -m fer_utils.trainings
 
 board: $(READY)  ## TensorBoard on all trainings
 	@$(BIN)/tensorboard --logdir runs

@@ -17,13 +17,20 @@ adapt       any Keras model -> the kit's form, ending in `logits`, `probs`
 models      one plain builder function a network
 presets     literal settings of every system, and the profiles smoke / quick / full
 settings    `name=value` words -> typed values
-pretrained  weights that ship with the kit, each with a card: preset="pretrained:tiny"
+recorded    full trainings on FER2013 that ship with the kit, small ones with weights: preset="pretrained:tiny"
 training    one training, from settings to a folder of results; resumable after any epoch
+finished    a finished run: settings, scores, history, predictions, network
 runs        Run(settings).fit(): train once, keep the result
 predict     a finished run + images (test.csv, a folder of face crops) -> a csv id,label
 prose       sentences, figures, tables and listings with captions, shown by a notebook
 
-Topics beside it, each used by its own notebooks:
+Beside the core:
+
+download    FER2013 from Kaggle into data/
+estimate    how long a training would take here
+trainings   the command: list, train in the background, record, train anew what is recorded and compare
+
+Topics, each used by its own notebooks:
 
 explain     saliency maps and their checks, feature maps, receptive fields, activation maximization
 studies     comparisons of arms, mistakes, duplicates, derivations, self-training

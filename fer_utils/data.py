@@ -2,7 +2,6 @@
 
 python -m fer_utils.data              # show what `load()` returns: images by split and class
 python -m fer_utils.data fer2013.csv  # the same for this source
-python -m fer_utils.data --download   # download FER2013 from Kaggle into data/ first
 """
 
 import argparse
@@ -29,16 +28,9 @@ from fer_utils.words import words
 ROOT = Path(__file__).resolve().parents[1]  # of the kit
 DATA = ROOT / "data"  # where `load()` looks for a source, and where the cache is
 DRAWN = words("drawn faces")  # the name of data that the kit draws itself
+TRAINING = ("train", "val")  # the splits that a training sees
 ARRAYS = ("images", "labels", "split", "regions")  # one .npy each in the cache; only drawn faces have regions
 VOTE_FILES = ("fer2013new*.csv*", "*ferplus*.csv*")  # plain or packed
-
-COMPETITION = "challenges-in-representation-learning-facial-expression-recognition-challenge"
-KAGGLE = [  # in order of preference: description, function of kagglehub, its arguments
-    # tells PublicTest from PrivateTest, but needs a token and accepted rules
-    ("The competition's icml_face_data.csv", "competition_download", COMPETITION, "icml_face_data.csv"),
-    # needs no token, but is stored as JPG, and its two test sets are merged
-    ("The folders of msambare/fer2013", "dataset_download", "msambare/fer2013"),
-]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,7 +42,7 @@ class Dataset:
     split: np.ndarray  # (N,) str, of labels.SPLITS
     name: str  # as reports show it: "FER2013 (fer2013.csv)", "drawn faces"
     source: str  # path, or "drawn"
-    fingerprint: str  # 16 hex digits: hash of pixels, labels and split
+    fingerprints: dict[str, str]  # of each split: 16 hex digits, a hash of its pixels and labels in their order
     notes: tuple[str, ...]  # what readers of the results should know, a sentence each
     drawn: bool
     regions: np.ndarray | None = None  # (N, 48, 48) uint8, places in labels.REGIONS; drawn faces only
@@ -58,7 +50,17 @@ class Dataset:
     def __post_init__(self):
         """Arrays that were altered in memory (`dataclasses.replace`) have another fingerprint than their source."""
         if not _from_one_cache(self.images, self.labels, self.split):
-            object.__setattr__(self, "fingerprint", fingerprint_of(self.images, self.labels, self.split))
+            object.__setattr__(self, "fingerprints", fingerprints_of(self.images, self.labels, self.split))
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that stand for all images, labels and splits."""
+        return combined(self.fingerprints)
+
+    @property
+    def training(self) -> str:
+        """16 hex digits that stand for the training and validation images alone: what a training depends on."""
+        return combined(self.fingerprints, TRAINING)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -120,12 +122,12 @@ def load(source: str | Path = "auto", val_share: float = 0.1, val_seed: int = 0)
     return open_cache(folder)
 
 
-def fingerprint(source: str | Path = "auto", val_share: float = 0.1, val_seed: int = 0) -> str:
-    """Return Dataset.fingerprint, without reading the images of a cached source."""
+def fingerprint(source: str | Path = "auto", val_share: float = 0.1, val_seed: int = 0, splits=SPLITS) -> str:
+    """Return Dataset.fingerprint, or that of some `splits`, without reading the images of a cached source."""
     meta = cache_folder(find(source), val_share, val_seed) / "meta.json"
     with suppress(OSError, ValueError, KeyError):
-        return json.loads(meta.read_text("utf-8"))["fingerprint"]
-    return load(source, val_share, val_seed).fingerprint
+        return combined(json.loads(meta.read_text("utf-8"))["fingerprints"], splits)
+    return combined(load(source, val_share, val_seed).fingerprints, splits)
 
 
 def find(source: str | Path) -> Path | None:
@@ -180,7 +182,7 @@ def build(path: Path | None, val_share: float, val_seed: int) -> Dataset:
         split[train[choose_validation(rows.labels[train], groups[train], val_share, val_seed)]] = "val"
     notes += describe(rows.labels, split, groups)
     source = str(path or "drawn")
-    return Dataset(rows.images, rows.labels, split, name, source, "", tuple(notes), path is None, regions)
+    return Dataset(rows.images, rows.labels, split, name, source, {}, tuple(notes), path is None, regions)
 
 
 def parts(split: np.ndarray) -> np.ndarray:
@@ -241,9 +243,15 @@ def describe(labels: np.ndarray, split: np.ndarray, groups: np.ndarray) -> list[
     return [note for holds, note in notes if holds]
 
 
-def fingerprint_of(images: np.ndarray, labels: np.ndarray, split: np.ndarray) -> str:
-    """Return the fingerprint of a dataset with these arrays."""
-    return hash_of(np.ascontiguousarray(images), np.ascontiguousarray(labels), "\n".join(split).encode())
+def fingerprints_of(images: np.ndarray, labels: np.ndarray, split: np.ndarray) -> dict[str, str]:
+    """Return the fingerprint of each split of a dataset with these arrays."""
+    rows = {part: np.flatnonzero(split == part) for part in SPLITS if part in split}
+    return {part: hash_of(np.asarray(images[of]), np.asarray(labels[of])) for part, of in rows.items()}
+
+
+def combined(fingerprints: dict[str, str], splits=SPLITS) -> str:
+    """Return one fingerprint of several splits, those of `splits` that there are."""
+    return hash_of("\n".join(f"{split} {fingerprints[split]}" for split in splits if split in fingerprints).encode())
 
 
 def _from_one_cache(*arrays) -> bool:
@@ -303,57 +311,6 @@ def write_cache(folder: Path, dataset: Dataset) -> None:
             raise DataError(f"{folder.parent}: cannot be written ({error}). Make room, or set FER_CACHE.") from error
 
 
-# --- make data --------------------------------------------------------------------------------------------------------
-
-BY_HAND = f"""FER2013 could not be downloaded. To do it by hand:
-  1. In a browser, log in to Kaggle, accept the rules at https://www.kaggle.com/c/{COMPETITION}/data
-     and download icml_face_data.csv or fer2013.tar.gz (the train.csv and test.csv of your course will do as well).
-  2. Put the file, packed or not, into {DATA}
-  3. Run `make data` again: it checks the file and shows what it contains.
-For an automatic download, this machine must reach kaggle.com and have your token: create one at
-https://www.kaggle.com/settings and set KAGGLE_API_TOKEN, or save it as ~/.kaggle/kaggle.json. Until then the kit uses
-its drawn faces."""
-
-
-def download() -> Path:
-    """Download FER2013 from Kaggle into data/, unless something is there already.
-
-    Returns:
-        The path of the data.
-
-    Raises:
-        DataError: there is no network or no token, or the downloaded data are wrong.
-    """
-    if holds_files(DATA):
-        print(f"{DATA} is not empty: nothing was downloaded.")
-        return DATA
-    fetched = fetch()
-    readers.read(fetched)  # data that cannot be read are not copied
-    target = DATA / ("fer2013" if fetched.is_dir() else fetched.name)
-    partial = target.with_name(f".{target.name}.partial")
-    DATA.mkdir(exist_ok=True)
-    if fetched.is_dir():
-        shutil.copytree(fetched, partial, dirs_exist_ok=True)
-    else:
-        shutil.copy2(fetched, partial)
-    os.rename(partial, target)
-    return target
-
-
-def fetch() -> Path:
-    """Download the best available form of FER2013 into kagglehub's own cache."""
-    problems = []
-    for what, function, *arguments in KAGGLE:
-        try:
-            import kagglehub  # here, because it takes half a second and may be missing
-
-            return Path(getattr(kagglehub, function)(*arguments))
-        except Exception as error:  # network, token, rules, disk: kagglehub raises many types
-            reason = (str(error).splitlines() or [""])[0]
-            problems.append(f"{what}: {type(error).__name__}: {reason[:100]}")
-    raise DataError("\n".join([*problems, BY_HAND]))
-
-
 # --- python -m fer_utils.data -----------------------------------------------------------------------------------------
 
 
@@ -372,12 +329,10 @@ def summary(dataset: Dataset) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m fer_utils.data", description="Show or download the data.")
+    parser = argparse.ArgumentParser(prog="python -m fer_utils.data", description="Show the data.")
     parser.add_argument("source", nargs="?", default="auto", help="file, archive or folder (default: see load)")
-    parser.add_argument("--download", action="store_true", help="download FER2013 from Kaggle into data/ first")
-    options = parser.parse_args(arguments)
     try:
-        print(summary(load(download() if options.download else options.source)))
+        print(summary(load(parser.parse_args(arguments).source)))
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -54,6 +54,34 @@ def absolute(preset):
     return f"{word}:{os.path.abspath(os.path.expanduser(path))}" if word in ("file", "fresh") and path else preset
 
 
+def named(given):
+    """Return settings in which a function that builds a network has become a name, and a file an absolute path."""
+    given = given | {name: absolute(given[name]) for name in ("preset", "model") if isinstance(given.get(name), str)}
+    if "model" in given and not isinstance(given["model"], str):
+        given["model"] = register(given["model"])
+        given.setdefault("preset", given["model"])
+    return given
+
+
+def usual_normalisation(model, of_preset):
+    """Return the normalisation of a network that takes the place of a preset's: one's own has its own."""
+    return "own" if kind(model) else "scale" if of_preset == "own" else of_preset
+
+
+def check_settings(given, fields, profiles):
+    """Raise NetworkError where mine.py has a setting that does not exist.
+
+    Args:
+        given: its settings in a profile. fields, profiles: what there is, the settings of `runs.Run` and the profiles.
+    """
+    fixed = {"preset", "profile", "seed", "source", "data", "depends", "infra"}
+    known = sorted(set(fields) - fixed - {"model"})
+    unknown = [name for name in settings(given["model"]) if name not in {*known, *profiles, "model"}]
+    unknown += ["model"] if line_of("model") else []
+    for name in [*unknown, *(set(given) - set(fields))]:  # the latter within `quick` and the others
+        raise NetworkError(f"{line_of(name)}: there is no setting {name!r}; there are: {', '.join(known)}")
+
+
 def recipe(preset):
     """Return the preset by which variants of a network are trained: `fresh:…` for `file:…`, else the preset itself."""
     return "fresh:" + preset.removeprefix("file:") if kind(preset) == "file" else preset

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from fer_utils import readers, runs
+from fer_utils import finished, readers, runs
 from fer_utils.labels import CLASSES
 from fer_utils.readers import DataError
 from fer_utils.settings import SettingsError
@@ -208,8 +208,12 @@ def keep(run, folder):
     with TemporaryDirectory(prefix=".unfinished-", dir=folder.parent) as room:
         new = Path(room, "new")
         new.mkdir()
-        for name in KEPT:
-            shutil.copyfile(run.folder / name, new / name)
+        if run.is_recorded:  # its weights are stored in another form
+            shutil.copyfile(run.folder / "run.json", new / "run.json")
+            run.model().save(new / "model.keras")
+        else:
+            for name in KEPT:
+                shutil.copyfile(run.folder / name, new / name)
         if folder.exists():
             os.rename(folder, Path(room, "old"))
         os.rename(new, folder)
@@ -259,15 +263,15 @@ def execute(options):
     if inputs:
         target = target or default_target(Path(options.images).resolve(), run)
         write(target, inputs.ids, predict(run, inputs.images), options.detail)
-        print(f"{target}: {len(inputs.ids):,} images, by {run.folder.name}")
+        print(f"{target}: {len(inputs.ids):,} images, by {run.name}")
 
 
 def default_target(source, run):
     """Return build/submission-<run>.csv for a csv, build/prediction-<folder>-<run>.csv for a folder."""
-    build = runs.KIT / "build"
+    build = finished.KIT / "build"
     build.mkdir(exist_ok=True)
     what = f"prediction-{source.name}" if source.is_dir() else "submission"
-    return build / f"{what}-{run.folder.name}.csv"
+    return build / f"{what}-{run.name.replace('/', '-')}.csv"
 
 
 if __name__ == "__main__":

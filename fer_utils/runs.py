@@ -1,22 +1,17 @@
 """The run store: `Run(preset="A", profile="quick", seed=0).fit()` trains once and keeps the result.
 
-A run is identified by its settings, the data's fingerprint, TRAINING_VERSION, and the content of whatever lies outside
-of the kit. If `runs/` holds a finished run of exactly these, it is loaded at once, without importing TensorFlow; else
-it is trained and stored, whole or not at all. exca turns settings into a hash and, with CLUSTER=slurm, sends trainings
-to a cluster.
+A run is identified by its settings, the fingerprint of its training and validation images, TRAINING_VERSION, and the
+content of whatever lies outside of the kit. If `runs/` holds a finished run of exactly these, or else if one is
+recorded (`recorded`), it is loaded at once, without importing TensorFlow; else it is trained and stored, whole or not
+at all. exca turns settings into a hash and, with CLUSTER=slurm, sends trainings to a cluster.
 
-    python -m fer_utils.runs                              list the store
-    python -m fer_utils.runs "preset=B profile=full"      train one run, or find it
-    python -m fer_utils.runs --background "…"             the same in a process of its own
-    python -m fer_utils.runs --ship tiny "preset=tiny …"  keep its weights in fer_utils/pretrained/
+    python -m fer_utils.runs "preset=B profile=full"      train one run, or find it; `trainings` has all other commands
 """
 
-import argparse
 import hashlib
-import json
+import math
 import os
 import shutil
-import subprocess
 import sys
 import warnings
 import weakref
@@ -24,11 +19,11 @@ from pathlib import Path
 
 import exca
 import numpy as np
-import pandas as pd
 import pydantic
 from filelock import FileLock
 
-from fer_utils import data, own, presets, pretrained
+from fer_utils import data, own, presets, recorded
+from fer_utils.finished import Finished, RunError, note, store
 from fer_utils.own import NetworkError
 from fer_utils.settings import SettingsError, parse
 
@@ -36,18 +31,8 @@ from fer_utils.settings import SettingsError, parse
 # settings give: finished runs of another version are not used again.
 TRAINING_VERSION = "2"
 
-KIT = Path(__file__).resolve().parents[1]
 IN_NAMES = str.maketrans("/:", "_-", " ")  # what a folder's name must not hold
-GIVEN = weakref.WeakValueDictionary()  # data sets that `fit` was given: fingerprint -> Dataset, while they are in use
-
-
-class RunError(RuntimeError):
-    """A run that cannot be read or used; the message names its folder and says what to do."""
-
-
-def store():
-    """Return the folder of all runs: `$FER_RUNS`, else `runs/` of the kit."""
-    return Path(os.environ.get("FER_RUNS") or KIT / "runs")
+GIVEN = weakref.WeakValueDictionary()  # data sets that `fit` was given, while they are in use: Dataset.training -> it
 
 
 # -- a training that is stored -----------------------------------------------------------------------------------------
@@ -66,7 +51,7 @@ class Stored(pydantic.BaseModel):
     profile: str = "quick"
     seed: int = 0
     source: str = "auto"
-    data: str = ""  # the fingerprint; filled in
+    data: str = ""  # the fingerprint of its training and validation images; filled in
     depends: list[str] = []  # what else the result depends on: a hash of the votes, names of other runs; filled in
     infra: exca.TaskInfra = exca.TaskInfra(version=TRAINING_VERSION, mode="retry")
 
@@ -101,30 +86,43 @@ class Stored(pydantic.BaseModel):
         """Return this run with `dataset` as its data (None: as it is); what depends on them is filled in again."""
         if dataset is None:
             return self
-        GIVEN[dataset.fingerprint] = dataset
-        if dataset.fingerprint == self.data:
+        GIVEN[dataset.training] = dataset
+        if dataset.training == self.data:
             return self
         settings = {name: value for name, value in self.settings().items() if name != "depends"}
-        return type(self)(**settings | {"data": dataset.fingerprint, "source": dataset.source})
+        return type(self)(**settings | {"data": dataset.training, "source": dataset.source})
 
-    def fit(self, dataset=None):
-        """Return the finished run: loaded if it is in the store, else trained (or resumed).
+    def record(self):
+        """Return the folder of this training among those that ship with the kit, or None."""
+        defaults = {name: field.default for name, field in type(self).model_fields.items() if not field.is_required()}
+        defaults = {name: value for name, value in defaults.items() if name not in ("infra", "source")}
+        return recorded.find(self.settings(), defaults)
+
+    def fit(self, dataset=None, fresh=False):
+        """Return the finished run: loaded if it is in the store or recorded, else trained (or resumed).
 
         Args:
             dataset: data.Dataset that it is trained and scored on; None: what `source` names.
-        """
-        return self.on(dataset)._finished()
+            fresh: whether it is trained although it is recorded.
 
-    def _finished(self):
-        if not self.is_finished():
+        Raises:
+            LongTraining: it would take long and nobody asked for it (`estimate.ask`).
+        """
+        return self.on(dataset)._finished(fresh)
+
+    def _finished(self, fresh=False):
+        folder = self.folder if self.is_finished() or fresh else self.record() or self.folder
+        if folder == self.folder and not self.is_finished():
             self.check()
+            ask([self])
             locks = store() / ".locks"
             locks.mkdir(parents=True, exist_ok=True)
             with FileLock(locks / self.name):  # two processes never train the same thing
                 if not self.is_finished():
                     self.forget()
                     self.train()
-        run = self.read(self.folder)
+        run = self.read(folder)
+        run.trained_here = self.name
         cite(run, self.changed())
         return run
 
@@ -155,9 +153,9 @@ class Stored(pydantic.BaseModel):
         """
         dataset = GIVEN.get(self.data)
         dataset = self.dataset() if dataset is None else dataset
-        if dataset.fingerprint != self.data:
+        if dataset.training != self.data:
             raise RunError(
-                f"{self.source} gives data {dataset.fingerprint}, and {self.name} needs {self.data}. Data "
+                f"{self.source} gives data {dataset.training}, and {self.name} needs {self.data}. Data "
                 "that were altered in memory cannot be sent to another process: train without CLUSTER, or save them"
             )
         return dataset
@@ -251,22 +249,23 @@ class Run(Stored):
 
     @classmethod
     def filled(cls, given):
-        given = with_own_network(given)
+        given = own.named(given)
         preset = given.get("preset", "A")
         settings = usual(preset, given.get("profile", "quick"))
         other = [name for name in given if given[name] != settings.get(name, given[name])]
-        if other and (pretrained.name_in(preset) or own.kind(preset) == "file"):
+        if other and (recorded.name_in(preset) or own.kind(preset) == "file"):
             raise ValueError(f"{preset} is trained already: {', '.join(other)} cannot be changed")
         if own.kind(preset) == "mine":
-            check_mine(settings)
+            own.check_settings(settings, Run.model_fields, presets.PROFILES)
         if given.get("model", settings["model"]) != settings["model"]:  # these belong to the preset's own network
             settings = {name: value for name, value in settings.items() if name not in ("model_settings", "sizes")}
-            settings |= {"normalisation": usual_normalisation(given["model"], settings["normalisation"])}
+            settings |= {"normalisation": own.usual_normalisation(given["model"], settings["normalisation"])}
         settings = settings | given
         if "data" not in settings:
-            settings["data"] = data.fingerprint(settings.get("source", "auto"))
-        if "depends" not in settings:  # weights that ship with the kit have it on their card
-            settings["depends"] = dependencies(settings)
+            settings["data"] = data.fingerprint(settings.get("source", "auto"), splits=data.TRAINING)
+        if "depends" not in settings:
+            name = recorded.name_in(preset)
+            settings["depends"] = [recorded.digest(name)] if name else dependencies(settings)
         return settings
 
     @pydantic.model_validator(mode="wrap")
@@ -290,10 +289,16 @@ class Run(Stored):
     def dataset(self):
         return data.load(self.source)
 
+    def work(self, dataset):
+        """Return how many images the training goes through, all epochs and rounds together."""
+        return min(self.limit or math.inf, len(dataset.where("train"))) * self.epochs * self.rounds
+
     def make(self, dataset, folder):
         from fer_utils import ferplus, training  # TensorFlow is imported only when there is something to train
 
-        if pretrained.name_in(self.preset) or own.kind(self.preset) == "file":
+        if name := recorded.name_in(self.preset):
+            recorded.refuse_seen(name, dataset)
+        if name or own.kind(self.preset) == "file":
             return training.adopt(self.settings(), dataset, folder)
         settings = self.settings() | {"source": self.source}
         start, teachers = ([run.model() for run in fit_all(of(settings), dataset)] for of in (start_run, teacher_runs))
@@ -310,35 +315,8 @@ def usual(preset, profile):
     Raises:
         ValueError: for an unknown name; the message lists the known ones.
     """
-    name = pretrained.name_in(preset)
-    return pretrained.settings(name) if name else presets.settings(preset, profile)
-
-
-def with_own_network(given):
-    """Return settings in which a function that builds a network has become a name, and a file an absolute path."""
-    given = given | {
-        name: own.absolute(given[name]) for name in ("preset", "model") if isinstance(given.get(name), str)
-    }
-    if "model" in given and not isinstance(given["model"], str):
-        given["model"] = own.register(given["model"])
-        given.setdefault("preset", given["model"])
-    return given
-
-
-def usual_normalisation(model, of_preset):
-    """Return the normalisation of a network that takes the place of a preset's: one's own has its own."""
-    return "own" if own.kind(model) else "scale" if of_preset == "own" else of_preset
-
-
-def check_mine(settings):
-    """Raise NetworkError where mine.py has a setting that does not exist."""
-    fixed = {"preset", "profile", "seed", "source", "data", "depends", "infra"}
-    known = sorted(set(Run.model_fields) - fixed - {"model"})
-    for name in own.settings(settings["model"]):
-        if name not in {*known, *presets.PROFILES, "model"} or (name == "model" and own.line_of(name)):
-            raise NetworkError(f"{own.line_of(name)}: there is no setting {name!r}; there are: {', '.join(known)}")
-    for name in set(settings) - set(Run.model_fields):  # within `quick` and the others
-        raise NetworkError(f"{own.line_of(name)}: there is no setting {name!r}; there are: {', '.join(known)}")
+    name = recorded.name_in(preset)
+    return recorded.settings(name) if name else presets.settings(preset, profile)
 
 
 def unusual(settings):
@@ -373,79 +351,7 @@ def _other_runs(settings, wanted):
     return [Run(**{n: common[n] for n in common if n != "data" or "source" not in other} | other) for other in others]
 
 
-# -- a finished run ----------------------------------------------------------------------------------------------------
-
-
-class Finished:
-    """The results of a finished run.
-
-    Attributes:
-        folder: Path. info: the contents of run.json.
-    """
-
-    def __init__(self, folder):
-        self.folder = Path(folder)
-        try:
-            self.info = json.loads((self.folder / "run.json").read_text())
-        except (OSError, ValueError) as error:
-            raise RunError(f"{self.folder} is damaged ({error}): delete this folder and run again") from error
-        if "epochs" not in self.info:
-            raise RunError(f"{self.folder} was made by an earlier version of the kit: delete this folder")
-
-    @property
-    def history(self):
-        """A row an epoch: epoch (from 1), loss, accuracy, val_loss, val_accuracy, seconds, cpu_seconds, round."""
-        table = pd.read_csv(self.folder / "history.csv")
-        return table.assign(epoch=table["epoch"] + 1)
-
-    def logits(self, dataset, split, tta=False):
-        """Return logits (n, 7) float32 of the images of a split, in the order of `dataset.part(split)`.
-
-        Args:
-            dataset: data.Dataset, the one that the run was trained on.
-            split: `val`, `public`, `private` or `test`.
-            tta: return the log of the mean probabilities over the run's test-time augmentation instead.
-
-        Raises:
-            RunError: these are other data than those of the run; or it has no predictions for that split; or its file
-                is damaged.
-        """
-        self.check_data(dataset)
-        path, name = self.folder / "predictions.npz", f"{split}+tta" if tta else split
-        try:
-            with np.load(path) as stored:
-                return stored[name]
-        except KeyError:
-            raise RunError(f"{path} has no predictions for {name!r}") from None
-        except (OSError, ValueError) as error:
-            raise RunError(f"{path} is damaged ({error}): delete its folder and run again") from error
-
-    def check_data(self, dataset):
-        """Raise RunError unless the run was trained and scored on these data."""
-        own = self.info["data"]
-        if dataset.fingerprint != own["fingerprint"]:
-            raise RunError(
-                f"{self.folder.name} was trained on {own['name']} ({own['fingerprint']}); its predictions say nothing "
-                f"of {dataset.name} ({dataset.fingerprint}). Load the same data, or train on these: fit(dataset)."
-            )
-
-    def probs(self, dataset, split, tta=False):
-        """Return probabilities (n, 7) float32, the softmax of `logits`."""
-        from scipy.special import softmax
-
-        return softmax(self.logits(dataset, split, tta), axis=1)
-
-    def model(self):
-        """Return the trained network (imports TensorFlow)."""
-        from fer_utils import adapt
-
-        code = self.info.get("code")  # of a network of one's own, whose classes Keras does not know
-        known = code or {"file": "", "source": ""}
-        return adapt.stored(self.folder / "model.keras", known, self.info["settings"]["model"], safe_mode=not code)
-
-    def __repr__(self):
-        scores = ", ".join(f"{split} {score['value']:.3f}" for split, score in self.info["scores"].items())
-        return f"{self.folder.name}: {self.info['epochs']} epochs, {self.info['seconds']} s, accuracy {scores}"
+# -- what a report rests on --------------------------------------------------------------------------------------------
 
 
 def cite(run, changed=None):
@@ -456,17 +362,15 @@ def cite(run, changed=None):
     Args:
         run: Finished. changed: its settings that are worth telling; None: those that are not its preset's.
     """
-    if path := os.environ.get("FER_CITED"):
-        facts = {name: value for name, value in run.info.items() if name not in ("layers", "code")}
-        changed = unusual(run.info["settings"]) if changed is None else changed
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"name": run.folder.name, "changed": changed, **facts}) + "\n")
+    facts = {name: value for name, value in run.info.items() if name not in ("layers", "code")}
+    changed = unusual(run.info["settings"]) if changed is None else changed
+    note(name=run.name, changed=changed, recorded=run.is_recorded, **facts)
 
 
 # -- many runs ---------------------------------------------------------------------------------------------------------
 
 
-def fit_all(wanted, dataset=None):
+def fit_all(wanted, dataset=None, fresh=False):
     """Fit many runs, such as the arms of an ablation: those that are missing are trained, one after the other.
 
     With `$CLUSTER` (`slurm`, or `local` for the same way on this machine) they become one job array, through exca and
@@ -475,19 +379,29 @@ def fit_all(wanted, dataset=None):
     Args:
         wanted: list of Run.
         dataset: data.Dataset that all of them are trained on; None: what `source` names.
+        fresh: whether they are trained although they are recorded.
 
     Returns:
         list of Finished, in the order of `wanted`.
     """
     wanted = [run.on(dataset) for run in wanted]
-    missing = list({run.name: run for run in wanted if not run.is_finished()}.values())
+    missing = list({run.name: run for run in wanted if not run.is_finished() and (fresh or not run.record())}.values())
+    ask(missing)
     if missing and missing[0].infra.cluster:
         for run in missing:
             run.check()
             run.forget()
         with missing[0].infra.job_array() as array:
             array.extend(missing)
-    return [run.fit() for run in wanted]
+    return [run.fit(fresh=fresh) for run in wanted]
+
+
+def ask(missing):
+    """Raise LongTraining where a report asks (`$FER_TRAIN`) before it begins long trainings, and these would be."""
+    if os.environ.get("FER_TRAIN") == "ask" and (long := [run for run in missing if run.profile == "full"]):
+        from fer_utils import estimate
+
+        estimate.refuse(long, long[0].own_dataset())
 
 
 def list_finished():
@@ -529,49 +443,13 @@ def _problem(found):
     return f"{name} must be {message}, not {found['input']!r}" if name else message
 
 
-def show_store():
-    """Print the finished runs and the interrupted ones."""
-    for run in list_finished():
-        print(f"{run.info['data']['name']:28} {run}")
-    for partial in sorted(store().glob("*.partial")):
-        history = partial / "history.csv"
-        epochs = len(history.read_text().splitlines()) - 1 if history.exists() else 0
-        print(f"{'interrupted or running':28} {partial.name.removesuffix('.partial')}: {epochs} epochs so far")
-
-
-def fit_in_background(run, words):
-    """Train a run in a process of its own, with a log beside its folder."""
-    if run.is_finished():
-        return print(f"finished already: {run.read(run.folder)}")
-    run.check()
-    log = store() / f"{run.name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as file:
-        command = [sys.executable, "-m", "fer_utils.runs", *words]
-        process = subprocess.Popen(command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, start_new_session=True)
-    print(f"process {process.pid}; follow it with: tail -f {os.path.relpath(log)}, or: make runs, or: make board")
-
-
-def main(arguments=None):
-    """Return the exit code: 0, or 1 for what the user can put right, which is printed in a line."""
-    parser = argparse.ArgumentParser(prog="python -m fer_utils.runs", description="List the store, or train a run.")
-    parser.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="settings, such as preset=B epochs=3")
-    parser.add_argument("--background", action="store_true", help="train in a process of its own")
-    parser.add_argument("--check", action="store_true", help="only build the network, and say what is wrong with it")
-    parser.add_argument("--ship", metavar="NAME", help="keep the weights in fer_utils/pretrained under this name")
-    options = parser.parse_args(arguments)
+def main(words=None):
+    """Train the run of these settings, or find it; return the exit code: 1 for what the user can put right."""
     try:
-        if not options.settings:
-            show_store()
-        elif options.check:
-            run_of(options.settings).check()
-        elif options.background:
-            fit_in_background(run_of(options.settings), options.settings)
-        else:
-            run = run_of(options.settings).fit()
-            print(run)
-            if options.ship:
-                pretrained.export(run, options.ship)
+        words = sys.argv[1:] if words is None else words
+        if not words:
+            raise SettingsError("name settings, such as preset=B profile=full; `trainings` lists what is there")
+        print(run_of(words).fit())
     except (SettingsError, data.DataError, RunError, NetworkError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -29,7 +29,7 @@ import tensorflow as tf
 from scipy.special import softmax
 from tqdm import tqdm
 
-from fer_utils import adapt, augment, metrics, models, own, pretrained
+from fer_utils import adapt, augment, metrics, models, own, recorded
 from fer_utils.labels import CLASSES
 from fer_utils.layers import on_gpu
 
@@ -76,11 +76,11 @@ def train(settings, dataset, folder, teachers=(), label_probs=None, start=None):
 def adopt(settings, dataset, folder):
     """Make a finished run of trained weights, the kit's or a file's: nothing is trained, the images are scored."""
     folder.mkdir(parents=True, exist_ok=True)
-    name = pretrained.name_in(settings["preset"])
+    name = recorded.name_in(settings["preset"])
     with precision(settings) as policy:
-        model = pretrained.load(name) if name else adapt.load(settings["preset"])
-        told = pretrained.card(name)["history"] if name else adapt.history(model, *dataset.part("val"))
-        (folder / "history.csv").write_text(told)
+        model = recorded.load(name) if name else adapt.load(settings["preset"])
+        told = recorded.FOLDER / name / "history.csv" if name else None
+        (folder / "history.csv").write_text(told.read_text() if told else adapt.history(model, *dataset.part("val")))
         finish(model, settings, dataset, folder, policy, used=0)
 
 
@@ -514,7 +514,7 @@ def write_results(folder, model, settings, dataset, policy, used, logits, scores
     versions = {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
     record = {
         "settings": settings,
-        "data": {"name": dataset.name, "fingerprint": dataset.fingerprint, "training_images": used},
+        "data": {"name": dataset.name, "fingerprint": dataset.training, "splits": dataset.fingerprints},
         "parameters": model.count_params(),
         **facts,
         "precision": policy,
@@ -523,6 +523,7 @@ def write_results(folder, model, settings, dataset, policy, used, logits, scores
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "scores": scores,
     }
+    record["data"]["training_images"] = used
     (folder / "run.json").write_text(json.dumps(record, indent=1))
 
 

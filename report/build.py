@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from . import execute, keys, networks, parameters, provenance, translations, weave
@@ -56,16 +57,40 @@ def answered(project, edition, profile=None, given="", **how):
         for question in chosen.questions:
             if keys.lists_runs(project.read_notebook(question.notebook)) == late:
                 chapters[question.id] = chapter(project, question, data, profile, new_page=chosen.new_page)
-        ran += run([made.task for made in chapters.values() if made.task not in ran], project, kernels, **how)
+        new = {name: made for name, made in chapters.items() if made.task not in ran}
+        chapters |= answer(project, new, data, kernels, **how)
+        ran += [made.task for made in chapters.values()]
     return chosen, [chapters[question.id] for question in chosen.questions]
 
 
+def answer(project, chapters, data, kernels, **how):
+    """Runs what has no outputs yet. What would take long trainings, and was not asked for with TRAIN=1, is answered by
+    the quick profile instead, and says so.
+
+    Args:
+        chapters: dict from any name to Chapter.
+
+    Returns:
+        The same dict with those Chapters that stand in for another.
+    """
+    run([made.task for made in chapters.values()], project, kernels, **how)
+    short = {
+        name: chapter(project, replace(made.question, parameters=made.question.parameters | {"profile": "quick"}), data)
+        for name, made in chapters.items()
+        if made.task.postponed(project)
+    }
+    run([made.task for made in short.values()], project, kernels, **how)
+    return chapters | {
+        name: replace(made, postponed=chapters[name].task.postponed(project), new_page=chapters[name].new_page)
+        for name, made in short.items()
+    }
+
+
 def run(tasks, project, kernels, jobs=1, timeout=None, echo=tell, **_):
-    """Runs what has no outputs yet (`execute.run`); returns the tasks."""
+    """Runs what has no outputs yet (`execute.run`)."""
     if tasks:
         networks.check([task for task in tasks if not task.is_done(project)], project)
         execute.run(tasks, project, kernels, jobs, timeout, echo)
-    return tasks
 
 
 def question(project, notebook, given="", edition="complete", profile=None, **how):
@@ -77,9 +102,10 @@ def question(project, notebook, given="", edition="complete", profile=None, **ho
     chosen = project.edition(edition)
     asked = next((q for q in chosen.questions if q.notebook == notebook), Question("q1", notebook))
     alone = Question("q1", notebook, parameters=asked.parameters, wording=asked.wording)
-    only = chapter(project, alone, project.data_fingerprint(), profile, given, new_page=False)
-    run([only.task], project, execute.Kernels(project), **how)
-    return make(project, f"question-{notebook}", [only], chosen, cover=False, **how)
+    data = project.data_fingerprint()
+    only = {"q1": chapter(project, alone, data, profile, given, new_page=False)}
+    only = answer(project, only, data, execute.Kernels(project), **how)
+    return make(project, f"question-{notebook}", list(only.values()), chosen, cover=False, **how)
 
 
 def chapter(project, question, data, profile=None, given="", new_page=True):

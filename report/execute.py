@@ -51,6 +51,14 @@ class Task:
             return False
         return translations.are_current(receipt["labels"], project)
 
+    def postponed(self, project):
+        """What the last run lacked, a dict of `missing` (names of trainings) and `seconds` that they would take; None
+        where it lacked nothing, where one of them is there by now, or where $TRAIN says to train."""
+        lacked = (self.receipt(project) or {}).get("postponed")
+        if lacked and not os.environ.get("TRAIN") and not any(map(project.has_run, lacked["missing"])):
+            return lacked
+        return None
+
 
 def tell(line):
     """Prints a line at once and in one piece, though several threads print."""
@@ -95,10 +103,10 @@ def run(tasks, project: Project, kernels, jobs=1, timeout=None, echo=tell):
     """
     distinct = list({task.key: task for task in tasks}.values())
     width = max(len(task.notebook) for task in distinct)
-    waiting = [task for task in distinct if not task.is_done(project)]
+    waiting = [task for task in distinct if not (task.is_done(project) or task.postponed(project))]
     for task in distinct:
         if task not in waiting:
-            echo(f"  {task.notebook:{width}}  cached")
+            echo(f"  {task.notebook:{width}}  {'too long without TRAIN=1' if task.postponed(project) else 'cached'}")
     if not waiting:
         return
     quicken_imports()
@@ -137,14 +145,16 @@ def _run_one(task, project, kernels, timeout, echo, width):
     if kernels.stopping.is_set():
         return
     seconds, executed = round(time.monotonic() - began, 1), json.loads(notebook)
+    lacked = [record for record in cited if "missing" in record] if failure else []
     receipt = {
-        "status": "failed" if failure else "ok",
+        "status": "postponed" if lacked else "failed" if failure else "ok",
         "failure": failure,
+        "postponed": lacked[-1] if lacked else None,
         "notebook": task.notebook,
         "key": task.key,
         "seconds": seconds,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S"),
-        "cited": cited,
+        "cited": [record for record in cited if "name" in record],
         "labels": translations.labels(executed),
         "listed": translations.listed(executed),
         **task.ingredients,
@@ -188,7 +198,7 @@ def _execute(task, project, kernels, timeout):
 
 def _cited(path):
     lines = path.read_text("utf-8").splitlines() if path.is_file() else []
-    return list({record["name"]: record for record in map(json.loads, lines)}.values())
+    return list({record.get("name"): record for record in map(json.loads, lines)}.values())
 
 
 def _failure(error, output, log):
@@ -228,6 +238,7 @@ class Kernels:
         path = os.pathsep.join(filter(None, [str(project.root), os.environ.get("PYTHONPATH")]))
         self.environment = {**os.environ, "PYTHONPATH": path, "SOURCE_DATE_EPOCH": "0"}
         self.environment["FER_LOCALE"] = str(project.locale)
+        self.environment["FER_TRAIN"] = "yes" if os.environ.get("TRAIN") else "ask"
         self.environment.pop("JOBS", None)  # questions that run at once; in a kernel it would multiply
         if jobs > 1:
             self.environment.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, os.cpu_count() // jobs)))

@@ -110,8 +110,9 @@ def assemble(project, edition, settings, langs, folder):
         (folder / module).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(project.root / module, folder / module)
     preset = next(word for word in settings if word.startswith("preset=")).removeprefix("preset=")
-    for file in (project.root / "fer_utils" / "pretrained").glob(f"{preset.removeprefix('pretrained:')}.*"):
-        shutil.copyfile(file, folder / file.relative_to(project.root))
+    if preset.startswith("pretrained:"):  # its training is to load what ships
+        weights = Path("fer_utils", "recorded", preset.removeprefix("pretrained:"))
+        shutil.copytree(project.root / weights, folder / weights)
     needed = requirements(project.root, modules)
     (folder / "requirements.txt").write_text("\n".join([*needed.values(), ""]), "utf-8")
     texts |= {"PACKAGES": " ".join(needed), "SETTINGS": shlex.join(settings)}

@@ -17,6 +17,7 @@ PACKAGES = (
     *("keras", "tensorflow", "tensorflow-cpu"),
 )
 LIST_RUNS = "fer_utils.runs.list_finished"  # a notebook that uses it depends on all finished runs
+RECORDED = "fer_utils/recorded/__init__.py"  # a notebook that reaches it depends on what is recorded
 VOTES = "fer_utils.ferplus.votes"  # … and on the FERPlus file
 
 
@@ -48,11 +49,13 @@ def ingredients(notebook, parameters, root, data, votes=""):
         JSON-like dict; `sha(canonical(it))` is the question's key.
     """
     code, preset = sources(notebook), parameters.get("preset")
+    modules = reached_modules(code, root)
     return {
         "code": sha(*map(meaning, code)),
         "parameters": parameters,
-        "modules": {name: sha(text) for name, text in sorted(reached_modules(code, root).items())},
+        "modules": {name: sha(text) for name, text in sorted(modules.items())},
         "data": data,
+        **({"recorded": recorded_runs(root)} if RECORDED in modules else {}),
         "versions": versions(),
         **({"runs": [folder.name for folder in finished_runs(root)]} if lists_runs(notebook) else {}),
         **({"votes": votes} if uses(code, VOTES) else {}),
@@ -74,6 +77,12 @@ def finished_runs(root):
     """Return the folders of the finished runs in the store; each name holds the hash of all settings of its run."""
     store = Path(os.environ.get("FER_RUNS") or root / "runs")
     return [record.parent for record in sorted(store.glob("*/run.json"))]
+
+
+@cache
+def recorded_runs(root):
+    """Return a hash of the trainings that ship with the kit."""
+    return sha(*(path.read_bytes() for path in sorted((root / RECORDED).parent.rglob("run.json"))))
 
 
 @cache

@@ -22,7 +22,7 @@ def check(tasks, project):
     pairs = {values["preset"]: values.get("profile", "quick") for values in asked if own.kind(values.get("preset"))}
     path = os.pathsep.join(filter(None, [str(project.root), os.environ.get("PYTHONPATH")]))
     for preset, profile in pairs.items():
-        command = [sys.executable, "-m", "fer_utils.runs", "--check", f"preset={preset}", f"profile={profile}"]
+        command = [sys.executable, "-m", "fer_utils.trainings", "--check", f"preset={preset}", f"profile={profile}"]
         environment = {**os.environ, "PYTHONPATH": path}
         done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True)
         if done.returncode:

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import re
 import sys
 from dataclasses import dataclass, field
@@ -177,6 +178,10 @@ class Project:
     @property
     def references(self):
         return self.root / "report" / "references.yml"
+
+    def has_run(self, name):
+        """Whether the run store has a finished training of this name."""
+        return (Path(os.environ.get("FER_RUNS") or self.root / "runs") / name / "run.json").is_file()
 
     def data_fingerprint(self):
         """Fingerprint of the data that notebooks load; "" in a project without fer_utils.data."""

@@ -42,8 +42,9 @@ def origin(records, receipts):
     """Everything on the page of settings and provenance.
 
     Returns:
-        Dict of lists of rows (strings): `trainings` (name, changed settings, images, parameters, epochs, seconds,
-        accuracy on validation), `notebooks` (name, parameters, key, seconds), `machine` (words and values).
+        Dict of lists of rows (strings): `trainings` (name, [changed settings, where it was recorded, if it was],
+        images, parameters, epochs, seconds, accuracy on validation), `notebooks` (name, parameters, key, seconds),
+        `machine` (words and values).
     """
     return {
         "trainings": [_training(record) for record in records],
@@ -55,9 +56,10 @@ def origin(records, receipts):
 def _training(record):
     settings = record["settings"]
     changed = ", ".join(f"{name} = {_plain(value)}" for name, value in record["changed"].items())
+    where = f"{record['processor']}, {record['finished'][:10]}" if record["recorded"] else ""
     return [
         f"{settings['preset']} · {settings['profile']} · {settings['seed']}",
-        changed,
+        [changed, where],
         f"{record['data']['training_images']:,}",
         f"{record['parameters']:,}",
         str(record["epochs"]),

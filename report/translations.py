@@ -29,6 +29,11 @@ def frame(known):
     return {name: known.markdown(text) for name, text in FRAME.items()}
 
 
+def say(known, name, **fields):
+    """Return one of the words around the notebooks' texts, with fields, in the language of a Catalog."""
+    return known.markdown(FRAME[name]).format(**fields)
+
+
 # -- a notebook in another language ------------------------------------------------------------------------------------
 
 

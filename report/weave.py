@@ -5,7 +5,7 @@ An edit of a text therefore never runs any code, and all languages come from one
 
 import importlib.metadata
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -22,11 +22,17 @@ TOOLS = ("typst", "nbconvert", "pypandoc-binary", "pylopdf-fonts-zh-tw", "matplo
 
 @dataclass(frozen=True)
 class Chapter:
-    """A question of a report with the task that computes it."""
+    """A question of a report with the task that computes it.
+
+    Attributes:
+        postponed: what would have to be trained for the profile that was asked for, where `task` is a quick one that
+            stands in for it (`execute.Task.postponed`); else None.
+    """
 
     question: Question
     task: Task
     new_page: bool = True
+    postponed: dict | None = field(default=None, hash=False)
 
 
 def key(chapter, project, lang, code):
@@ -36,7 +42,16 @@ def key(chapter, project, lang, code):
     question, works = canonical(asdict(chapter.question)), canonical(project.works)
     texts = canonical(translations.catalog(project, lang, chapter.task.notebook))
     listings = [translations.listing([place], project) for place in chapter.task.receipt(project)["listed"]]
-    made_from = (notebook, receipt, question, works, texts, canonical(listings), str(chapter.new_page))
+    made_from = (
+        notebook,
+        receipt,
+        question,
+        works,
+        texts,
+        canonical(listings),
+        str(chapter.new_page),
+        canonical(chapter.postponed),
+    )
     return sha(toolchain(), *made_from, lang, code)
 
 
@@ -126,11 +141,37 @@ def merged(chapter, project, texts):
         _insert(notebook, _after_title(notebook), "markdown", "question", chapter.question.wording, ["question"])
     _refresh_listings(notebook, project)
     translations.translate(notebook, texts)
+    for number, note in enumerate(notes(chapter, project, texts)):
+        _insert(notebook, _after_title(notebook) + bool(chapter.question.wording), "markdown", f"note-{number}", note)
     if chapter.task.parameters:
         given = "".join(f"\n{name} = {value!r}" for name, value in chapter.task.parameters.items())
         position = next(i for i, c in enumerate(notebook.cells) if _has_tag(c, "parameters")) + 1
         _insert(notebook, position, "code", "given-parameters", "# given for this report" + given)
     return notebook
+
+
+def notes(chapter, project, texts):
+    """Return what a chapter says of trainings that were not made here, and of those that were put off."""
+    cited = [record for record in chapter.task.receipt(project)["cited"] if record["recorded"]]
+    if cited:
+        listed = [f"{name_of(record)} ({record['processor']}, {record['finished'][:10]})" for record in cited]
+        yield translations.say(texts, "recorded_note", trainings="; ".join(listed))
+    if chapter.postponed:
+        time = duration(chapter.postponed["seconds"])
+        yield translations.say(
+            texts, "postponed_note", n=len(chapter.postponed["missing"]), time=time, notebook=chapter.task.notebook
+        )
+
+
+def name_of(record):
+    """Return what a training is called: preset, profile and seed."""
+    return " · ".join(str(record["settings"][part]) for part in ("preset", "profile", "seed"))
+
+
+def duration(seconds):
+    """Return a time as h:mm."""
+    minutes = max(round(seconds / 60), 1)
+    return f"{minutes // 60}:{minutes % 60:02} h"
 
 
 def _refresh_listings(notebook, project):

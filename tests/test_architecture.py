@@ -21,8 +21,8 @@ ENGINE, FIGURES = {"keras", "tensorflow"}, {"matplotlib", "seaborn"}
 
 # The core, from the data to a prediction: what one reads to understand the kit.
 CORE = (
-    *("labels", "readers", "data", "augment", "layers", "models", "presets", "settings", "training", "runs"),
-    *("metrics", "words", "listings", "prose", "predict"),
+    *("labels", "readers", "data", "augment", "layers", "models", "presets", "settings", "training", "finished"),
+    *("runs", "metrics", "words", "listings", "prose", "predict"),
 )
 
 # module -> the kit's own modules that it may import, anywhere in its code
@@ -39,14 +39,21 @@ MAY_IMPORT = {
     "readers": {"labels"},
     "faces": {"labels"},
     "data": {"labels", "readers", "faces", "words"},
+    "download": {"data", "readers"},
     "metrics": {"labels", "words"},
     "ferplus": {"labels", "data", "metrics", "words"},
     "adapt": {"labels", "layers", "own"},
     "models": {"labels", "layers", "own", "adapt"},
-    "pretrained": {"models", "own"},
-    "training": {"labels", "adapt", "augment", "layers", "metrics", "models", "own", "pretrained"},
-    "runs": {"data", "ferplus", "layers", "own", "adapt", "presets", "pretrained", "settings", "training"},
-    "predict": {"labels", "readers", "runs", "settings", "training"},
+    "recorded": {"models", "own", "readers"},
+    "training": {"labels", "adapt", "augment", "layers", "metrics", "models", "own", "recorded"},
+    "finished": {"data", "recorded", "adapt", "training", "words"},
+    "runs": {
+        *("data", "ferplus", "layers", "own", "adapt", "presets", "recorded", "settings", "training", "finished"),
+        "estimate",
+    },
+    "estimate": {"labels", "augment", "training", "finished"},
+    "trainings": {"data", "metrics", "own", "recorded", "runs", "finished", "settings", "estimate"},
+    "predict": {"labels", "readers", "finished", "runs", "settings", "training"},
     "explain": set(),
     "explain.graph": {"labels", "words"},
     "explain.saliency": {"explain.graph", "words"},
@@ -65,7 +72,17 @@ MAY_IMPORT = {
     "plots": set(),
     "plots.style": set(),
 }
-WITH_ENGINE = {"adapt", "augment", "layers", "models", "training", "runs", "studies.derivations", "studies.selftrain"}
+WITH_ENGINE = {
+    "adapt",
+    "augment",
+    "estimate",
+    "layers",
+    "models",
+    "training",
+    "runs",
+    "studies.derivations",
+    "studies.selftrain",
+}
 
 
 def law(module):
@@ -146,7 +163,20 @@ def test_the_core_can_be_read_in_one_sitting():
 # of every notebook that trains networks
 TRAINED = {
     *("words", "listings", "labels", "readers", "faces", "data", "ferplus", "metrics", "prose", "plots.style"),
-    *("settings", "augment", "layers", "own", "adapt", "models", "presets", "pretrained", "training", "runs"),
+    *(
+        "settings",
+        "augment",
+        "layers",
+        "own",
+        "adapt",
+        "models",
+        "presets",
+        "recorded",
+        "training",
+        "estimate",
+        "finished",
+        "runs",
+    ),
 }
 # notebook -> what else its key holds; an edit of any other module runs it not again
 ALSO = {

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_utils import data
+from fer_utils import data, download
 from fer_utils.data import DataError
 
 # 35 images, five of each class: three for training, one for each test set. They consist of 8x8 blocks, which JPG keeps
@@ -498,7 +498,7 @@ def run(code, *arguments, **environment):
 KILLED = """
 import os, signal, sys
 import numpy as np
-from fer_utils import data
+from fer_utils import data, download
 save = np.save
 def save_one_and_die(file, array):
     save(file, array[: len(array) // 2])
@@ -672,25 +672,25 @@ def kagglehub(monkeypatch, competition, folders):
 
 def test_download_puts_the_file_into_data(folder, monkeypatch, capsys):
     kagglehub(monkeypatch, put({"icml_face_data.csv": ICML})(folder), RuntimeError("not asked"))
-    assert data.main(["--download"]) == 0
+    assert download.main() == 0
     assert "FER2013 (icml_face_data.csv)" in capsys.readouterr().out
     assert [entry.name for entry in data.DATA.iterdir()] == ["icml_face_data.csv"]
     assert not data.load().drawn
     kagglehub(monkeypatch, RuntimeError("asked again"), RuntimeError("asked again"))
-    assert data.main(["--download"]) == 0
+    assert download.main() == 0
     assert "nothing was downloaded" in capsys.readouterr().out
 
 
 def test_download_without_token_uses_the_folders(folder, monkeypatch, capsys):
     kagglehub(monkeypatch, RuntimeError("User is not authenticated"), put(class_folders())(folder))
-    assert data.main(["--download"]) == 0
+    assert download.main() == 0
     assert "no PublicTest and no PrivateTest" in capsys.readouterr().out
     assert data.load().splits == MERGED[0]
 
 
 def test_download_offline_says_what_to_do(monkeypatch, capsys):
     kagglehub(monkeypatch, RuntimeError("User is not authenticated"), ConnectionError("no route to kaggle.com"))
-    assert data.main(["--download"]) == 1
+    assert download.main() == 1
     message = capsys.readouterr().err
     for word in ("not authenticated", "no route", "by hand", "icml_face_data.csv", "make data", "KAGGLE_API_TOKEN"):
         assert word in message
@@ -699,7 +699,7 @@ def test_download_offline_says_what_to_do(monkeypatch, capsys):
 
 def test_a_wrong_download_is_not_copied(folder, monkeypatch, capsys):
     kagglehub(monkeypatch, spoiled(3, PIXELS[1], "1 2")(folder), RuntimeError("not asked"))
-    assert data.main(["--download"]) == 1
+    assert download.main() == 1
     assert "row 3" in capsys.readouterr().err
     assert not data.DATA.exists()
 

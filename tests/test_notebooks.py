@@ -12,7 +12,7 @@ import pytest
 from fer_report import copies, execute
 from fer_report.project import Project
 
-from fer_utils import presets, pretrained
+from fer_utils import presets, recorded
 
 KIT = Path(__file__).resolve().parents[1]
 HAN = re.compile(r"[\u3400-\u9fff]")
@@ -117,7 +117,7 @@ def test_a_chinese_copy_runs_and_speaks_chinese(kernels, tmp_path):
 # -- every preset, in every notebook that takes one --------------------------------------------------------------------
 
 ASKING = [path for path in NOTEBOOKS if 'preset = "' in tagged(read(path), "parameters")[0].source]
-EVERY = [*presets.PRESETS, *(f"pretrained:{name}" for name in pretrained.names())]
+EVERY = [*presets.PRESETS, *(f"pretrained:{name}" for name in recorded.names(weights=True))]
 REFUSED = dict.fromkeys(("feature_maps", "dnn", "curves"), [p for p in EVERY if p.endswith("-dnn")])  # they need a CNN
 # a sample for everyday: networks without a dense layer, without convolutions, and with two convs a block
 SAMPLE = [

@@ -14,7 +14,7 @@ from fer_report import handin, keys, parameters
 from fer_report.project import Project
 from nbformat.v4 import new_code_cell, new_notebook
 
-from fer_utils import data, own, presets, pretrained, runs
+from fer_utils import data, own, presets, recorded, runs
 
 KIT = Path(__file__).resolve().parents[1]
 MINE = '''import keras
@@ -272,7 +272,7 @@ def test_a_file_is_scored_once_and_never_trained(suffix, on_few_faces, store, tm
     assert run.info["settings"]["preset"] == f"file:{path}" and run.folder.name.startswith(f"file-my{suffix}-smoke")
     with pytest.raises(ValueError, match="is trained already: epochs cannot be changed"):
         runs.Run(preset=f"file:{path}", epochs=2)
-    again = runs.Run(preset=pretrained.recipe(f"file:{path}"), profile="smoke").fit(dataset)  # what a question trains
+    again = runs.Run(preset=recorded.recipe(f"file:{path}"), profile="smoke").fit(dataset)  # what a question trains
     assert again.info["epochs"] == 1 and again.info["parameters"] == run.info["parameters"]
 
 
@@ -312,7 +312,7 @@ def test_a_run_is_trained_on_the_data_that_it_is_given(few_faces, store, tmp_pat
     given, usual = data.load(tmp_path / "mine.npz"), data.load()
     run = runs.Run(preset="small", profile="smoke", limit=50)
     fitted = run.fit(given)
-    assert fitted.info["data"]["fingerprint"] == given.fingerprint != usual.fingerprint
+    assert fitted.info["data"]["fingerprint"] == given.training != usual.training
     assert (
         fitted.folder.name == runs.Run(preset="small", profile="smoke", limit=50, source=given.source).name != run.name
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_utils import data, predict, runs
+from fer_utils import data, finished, predict, runs
 from fer_utils.labels import CLASSES
 from fer_utils.readers import DataError
 
@@ -116,7 +116,7 @@ def test_a_folder_of_face_crops_whatever_their_names(weights, tmp_path, monkeypa
     assert sorted(row[0] for row in rows) == sorted(NAMES)
     for _, label, name, probability in rows:
         assert CLASSES[int(label)] == name and 1 / 7 <= float(probability) <= 1
-    monkeypatch.setattr(runs, "KIT", tmp_path)  # without a name for the csv
+    monkeypatch.setattr(finished, "KIT", tmp_path)  # without a name for the csv
     assert predict.main([str(folder), "--weights", str(weights)]) == 0
     assert read_rows(tmp_path / "build/prediction-some faces-weights.csv")[1:] == [row[:2] for row in rows]
 
@@ -173,7 +173,7 @@ def test_views_are_averaged_if_the_run_did_so(trained, on_few_faces, monkeypatch
 
 
 def test_a_missing_run_is_trained(test_csv, store, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(runs, "KIT", tmp_path)
+    monkeypatch.setattr(finished, "KIT", tmp_path)
     assert predict.main([str(test_csv), "--run", "preset=A-dnn", "profile=smoke", "augmentation={}"]) == 0
     (run,) = runs.list_finished()
     assert run.info["settings"]["augmentation"] == {}

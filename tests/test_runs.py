@@ -12,7 +12,7 @@ import pandas as pd
 import pydantic
 import pytest
 
-from fer_utils import data, metrics, runs
+from fer_utils import data, metrics, runs, trainings
 
 FIT = """
 import sys
@@ -285,7 +285,7 @@ MISTYPED = [
 @pytest.mark.parametrize("way", [[], ["--background"]], ids=["here", "background"])
 @pytest.mark.parametrize(("typed", "answer"), MISTYPED)
 def test_the_command_refuses_in_one_line(typed, answer, way, on_few_faces, store, capsys):
-    assert runs.main([*way, typed]) == 1
+    assert trainings.main([*way, typed]) == 1
     line, *more = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and answer in line
     assert not more or "source=" in typed  # … where the message goes on to say what can be read
@@ -294,15 +294,15 @@ def test_the_command_refuses_in_one_line(typed, answer, way, on_few_faces, store
 
 def test_a_training_in_the_background_writes_a_log(on_few_faces, store, capsys):
     settings = ["preset=small profile=smoke epochs=1"]
-    assert runs.main(["--background", *settings]) == 0
+    assert trainings.main(["--background", *settings]) == 0
     assert "process " in capsys.readouterr().out
     deadline = time.monotonic() + 120
     while not list(store.glob("small-*/run.json")) and time.monotonic() < deadline:
         time.sleep(0.1)
     (log,) = store.glob("*.log")
     assert "train small: 100%" in log.read_text()
-    assert runs.main(["--background", *settings]) == 0
-    assert "finished already: small-smoke-s0-" in capsys.readouterr().out
+    assert trainings.main(["--background", *settings]) == 0
+    assert (told := capsys.readouterr().out).startswith("small-smoke-s0-") and "trained here" in told
 
 
 def test_one_bar_shows_the_whole_training(on_few_faces, store, capsys):
@@ -318,10 +318,11 @@ def test_one_bar_shows_the_whole_training(on_few_faces, store, capsys):
 def test_the_command_lists_what_is_there(trained, on_few_faces, store, capsys):
     runs.main(["preset=small", "profile=smoke", "normalisation=image"])
     (store / "left.partial").mkdir()
-    runs.main([])
+    trainings.main([])
     listed = capsys.readouterr().out
     assert "small-smoke-normalisation=image-s0-" in listed
     assert "left: 0 epochs so far" in listed
+    assert "recorded/E: 50 epochs" in listed and "recorded on AMD EPYC" in listed
 
 
 # -- rounds, averaged weights, balance, views --------------------------------------------------------------------------

@@ -11,6 +11,7 @@ training is resumable after any round. Its folder holds
 
 import functools
 import json
+import math
 import os
 import time
 from collections.abc import Callable
@@ -110,7 +111,8 @@ class SelfTraining(runs.Stored):
         settings = settings | PROFILES[profile] | ARMS[arm] | given
         settings.setdefault("labels", settings["portion"])
         if "data" not in settings:
-            settings["data"] = data.fingerprint(settings.get("source", "auto"), VAL_SHARE)
+            source = settings.get("source", "auto")
+            settings["data"] = data.fingerprint(source, VAL_SHARE, splits=data.TRAINING)
         return settings
 
     def changed(self):
@@ -123,6 +125,12 @@ class SelfTraining(runs.Stored):
 
     def dataset(self):
         return data.load(self.source, VAL_SHARE)
+
+    def work(self, dataset):
+        """Return how many images the training goes through, all rounds together."""
+        rounds = math.ceil(min(self.limit or math.inf, len(dataset.where("train"))) / self.portion)
+        images = self.batch * (1 + self.ratio if self.arm == "FixMatch" else 1)
+        return images * (self.first_steps + (rounds - 1) * self.steps)
 
     def make(self, dataset, folder):
         train(self.settings(), dataset, folder)

@@ -1,0 +1,69 @@
+"""How long would a training take on this machine? Measured with a few of its batches."""
+
+import time
+
+import keras
+import numpy as np
+
+from fer_utils import augment, training
+from fer_utils.finished import LongTraining, note
+from fer_utils.labels import CLASSES
+
+LONG = 600  # seconds of training that a report does not begin unless it is made with TRAIN=1
+PLAIN = {"label_smoothing": 0.0, "weight_decay": 0.0, "ema": 0.0, "schedule": "constant", "sizes": [], "rounds": 1}
+
+
+def refuse(missing, dataset):
+    """Raise LongTraining where these trainings would take long together; what is missing is noted in `$FER_CITED`.
+
+    Args:
+        missing: list of runs.Stored. dataset: data.Dataset of all of them.
+    """
+    seconds = sum(run.work(dataset) / images_per_second(run.settings(), dataset) for run in missing)
+    if seconds <= LONG:
+        return
+    note(missing=[run.name for run in missing], seconds=round(seconds))
+    few = ", ".join(run.name for run in missing[:3]) + (", …" if len(missing) > 3 else "")
+    raise LongTraining(
+        f"{len(missing)} training(s) would take about {duration(seconds)} on this machine and are not recorded "
+        f"({few}). Add TRAIN=1 to train them"
+    )
+
+
+def images_per_second(settings, dataset, seconds=3.0):
+    """Return how many images a second a training of these settings gets through here, measured on a few batches."""
+    images, labels = (part[: 4 * settings["batch"]] for part in dataset.part("train"))
+    targets = np.eye(len(CLASSES), dtype=np.float32)[labels]
+    with training.precision(settings), training.devices().scope():
+        model = training.prepare(PLAIN | {"epochs": 1} | settings, images)
+        known = {"batch": settings["batch"], "seed": 0, "augmentation": settings["augmentation"]}
+        stream = augment.batches(images, targets, **known, first_epoch=0, epochs=10**6)
+        rate = Rate(seconds)
+        model.fit(stream, steps_per_epoch=10**6, shuffle=False, verbose=0, callbacks=[rate])
+    return rate.steps * settings["batch"] / rate.passed
+
+
+class Rate(keras.callbacks.Callback):
+    """Count the steps of a few seconds, then stop; the first two are left out, for they are slower."""
+
+    def __init__(self, seconds):
+        super().__init__()
+        self.seconds, self.steps = seconds, -2
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
+        if self.steps == 0:
+            self.began = time.perf_counter()
+        elif self.steps > 0:
+            self.passed = time.perf_counter() - self.began
+            self.model.stop_training = self.passed > self.seconds
+
+
+def duration(seconds):
+    """Return a time in words.
+
+    >>> duration(4500), duration(40)
+    ('1 h 15 min', '1 min')
+    """
+    hours, minutes = divmod(max(round(seconds / 60), 1), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
