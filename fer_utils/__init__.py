@@ -26,7 +26,7 @@ prose       sentences, figures, tables and listings with captions, shown by a no
 Topics beside it, each used by its own notebooks:
 
 explain     saliency maps and their checks, feature maps, receptive fields, activation maximization
-studies     comparisons of arms, mistakes, duplicates, derivations, self-training
+studies     comparisons of arms, networks of one size, mistakes, duplicates, derivations, self-training
 plots       arrays -> matplotlib Figures, a file a subject; the only room that knows matplotlib
 
 Importing the package imports none of them.

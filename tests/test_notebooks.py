@@ -118,12 +118,13 @@ def test_a_chinese_copy_runs_and_speaks_chinese(kernels, tmp_path):
 
 ASKING = [path for path in NOTEBOOKS if 'preset = "' in tagged(read(path), "parameters")[0].source]
 EVERY = [*presets.PRESETS, *(f"pretrained:{name}" for name in pretrained.names())]
-REFUSED = dict.fromkeys(("feature_maps", "dnn", "curves"), [p for p in EVERY if p.endswith("-dnn")])  # they need a CNN
+REFUSED = {"feature_maps": [p for p in EVERY if p.endswith("-dnn")]}  # it needs a CNN
 # a sample for everyday: networks without a dense layer, without convolutions, and with two convs a block
 SAMPLE = [
     ("filters", "fast"),
     ("poor_model", "pretrained:tiny"),
     ("dnn", "tiny"),
+    ("dnn", "E-dnn"),
     ("saliency", "E-dnn"),
     ("curves", "C"),
 ]
