@@ -68,9 +68,10 @@ def test_a_network_without_convolutions_is_refused(untrained, monkeypatch):
 
 
 def test_differing_names_settings_and_not_the_network():
-    shared = {"batch": 32, "augmentation": {"flip": True}}
-    run = SimpleNamespace(info={"settings": shared | {"preset": "A-dnn", "model": "dnn_a", "epochs": 15, "keep": "last"}})
-    cnn = SimpleNamespace(info={"settings": shared | {"preset": "A", "model": "cnn_a", "epochs": 4, "keep": "best"}})
+    settings = {"batch": 32, "preset": "A", "model": "cnn_a", "epochs": 4, "keep": "best"}
+    cnn = SimpleNamespace(info={"settings": settings})
+    others = {"preset": "A-dnn", "model": "dnn_a", "epochs": 15, "keep": "last"}
+    run = SimpleNamespace(info={"settings": settings | others})
     assert matched.differing(run, cnn) == ["`epochs=15` (4)", "`keep=last` (best)"]
     assert matched.differing(cnn, cnn) == []
 

@@ -9,7 +9,7 @@ QUICK_EPOCHS = 15  # on few images a DNN starts to learn later than a CNN; its e
 def train_pair(dataset, preset, profile, seed=0, epochs=None):
     """Train a CNN, and a DNN with as many parameters by the same settings.
 
-    In the profile quick the DNN gets QUICK_EPOCHS where the CNN has fewer: after the CNN's it has often learned nothing.
+    In the profile quick the DNN gets QUICK_EPOCHS where the CNN has fewer: after so few it would have learned nothing.
 
     Args:
         dataset: data.Dataset. preset, profile, seed: those of the CNN.
@@ -61,8 +61,8 @@ def failures(scored):
 
 def _failure(name, labels, probs):
     return words(
-        "**{name}:** no better than always predicting the most frequent class (accuracy {accuracy}, share of that class "
-        "{share:.3f}), so this network has learned nothing that could be explained.",
+        "**{name}:** no better than always predicting the most frequent class (accuracy {accuracy}, share of that "
+        "class {share:.3f}), so this network has learned nothing that could be explained.",
         name=name,
         accuracy=metrics.accuracy(labels, probs),
         share=metrics.majority_share(labels),
