@@ -67,6 +67,23 @@ def accuracy(labels, probs):
     return share(correct(labels, probs).sum(), len(labels))
 
 
+def majority_share(labels):
+    """Return the share of the most frequent class, 0…1: the accuracy of always predicting it."""
+    return float(np.bincount(labels).max() / len(labels))
+
+
+def collapsed(labels, probs):
+    """Return whether a network is no better than always predicting the most frequent class of these labels.
+
+    It is, if the lower end of its accuracy's 95 % interval is at most that class's share. Most such networks predict
+    one class for every image; an explanation of their weights or their confidence would explain nothing.
+
+    >>> collapsed(np.array([3, 3, 3, 4]), np.eye(7)[[3, 3, 3, 3]])
+    True
+    """
+    return accuracy(labels, probs).low <= majority_share(labels)
+
+
 def f1_scores(counts):
     """Return the F1 score of each class, (…, 7), for confusion matrices (…, 7, 7); 0 for a class that never occurs."""
     hits = np.diagonal(counts, axis1=-2, axis2=-1)

@@ -63,6 +63,7 @@ MAY_IMPORT = {
     "explain.maximize": {"labels", "explain.graph", "explain.fields"},
     "studies": set(),
     "studies.compare": {"labels", "metrics"},
+    "studies.matched": {"metrics", "recorded", "runs"},
     "studies.mistakes": {"labels", "metrics"},
     "studies.duplicates": {"labels", "data", "metrics"},
     "studies.derivations": {"labels"},
@@ -182,9 +183,9 @@ TRAINED = {
 ALSO = {
     "cnn": {"plots.images", "plots.training"},
     "confusion": {"plots.classes", "plots.networks", "studies.duplicates", "studies.mistakes"},
-    "curves": {"plots.networks", "plots.training"},
+    "curves": {"plots.networks", "plots.training", "studies.matched"},
     "dataset": {"plots.classes", "plots.images", "studies.duplicates"},
-    "dnn": {"plots.images", "plots.networks"},
+    "dnn": {"plots.images", "plots.networks", "studies.matched"},
     "ensemble": {"plots.networks"},
     "feature_maps": {"plots.maps", "explain.graph", "explain.saliency", "explain.feature_maps", "explain.fields"},
     "filters": {

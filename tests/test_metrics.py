@@ -37,6 +37,33 @@ def test_accuracy_and_macro_f1():
     assert metrics.macro_f1(np.arange(7), one_hot(np.arange(7))) == 1
 
 
+# labels, predictions, whether that is no better than always predicting the most frequent label
+FREQUENT = np.array([3] * 50 + [0] * 30 + [6] * 20)
+COLLAPSED = {
+    "always the most frequent class": (FREQUENT, np.full(100, 3), True),
+    "always another class": (FREQUENT, np.full(100, 0), True),
+    "better, but within the interval": (FREQUENT, np.r_[np.full(50, 3), np.zeros(9, int), np.full(41, 3)], True),
+    "better by more than the interval": (FREQUENT, np.r_[np.full(50, 3), np.zeros(11, int), np.full(39, 3)], False),
+    "the same share of ten times the images": (
+        np.tile(FREQUENT, 10),
+        np.tile(np.r_[np.full(50, 3), np.zeros(9, int), np.full(41, 3)], 10),
+        False,
+    ),
+    "as often right about the other classes": (FREQUENT, np.where(FREQUENT == 3, 0, FREQUENT), True),
+    "labels of one class": (np.full(100, 3), np.full(100, 3), True),
+    "all correct": (FREQUENT, FREQUENT, False),
+}
+
+
+@pytest.mark.parametrize(("labels", "predicted", "expected"), COLLAPSED.values(), ids=COLLAPSED)
+def test_a_collapsed_network_is_no_better_than_the_most_frequent_class(labels, predicted, expected):
+    assert metrics.collapsed(labels, one_hot(predicted)) is expected
+
+
+def test_the_share_of_the_most_frequent_class_is_the_accuracy_of_always_predicting_it():
+    assert metrics.majority_share(FREQUENT) == 0.5 == metrics.accuracy(FREQUENT, one_hot(np.full(100, 3))).value
+
+
 def random_answers(n=300, right=0.6, seed=0):
     rng = np.random.default_rng(seed)
     truth = rng.choice(7, n, p=[0.14, 0.02, 0.14, 0.25, 0.17, 0.11, 0.17])

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import papermill
 import pytest
 from fer_report import copies, execute
@@ -114,16 +115,57 @@ def test_a_chinese_copy_runs_and_speaks_chinese(kernels, tmp_path):
     assert len(shown) > 6 and all(HAN.search(output["data"]["text/markdown"]) for output in shown)
 
 
+# -- what is explained only of networks that have learned something ----------------------------------------------------
+
+EXPLAINED = {"dnn": "fig-weights", "curves": "fig-reliability"}
+
+
+def shown(executed):
+    """Return the names of figures and tables, and all text, of an executed notebook."""
+    outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
+    shown = [output for output in outputs if "fer" in output.get("metadata", {})]
+    names = {output["metadata"]["fer"].get("name") for output in shown}
+    return names, " ".join(output["data"].get("text/markdown", "") for output in shown)
+
+
+@pytest.fixture(scope="module")
+def plain_classes(tmp_path_factory):
+    """Path of 420 images whose class is where they are bright: any network learns it in a few epochs."""
+    rng, path = np.random.default_rng(0), tmp_path_factory.mktemp("data") / "plain.npz"
+    labels = np.arange(420) % 7
+    images = rng.integers(0, 40, (420, 48, 48, 1))
+    for image, label in zip(images, labels, strict=True):
+        image[6 * label : 6 * label + 9] += 200
+    np.savez(path, images=images.astype(np.uint8), labels=labels, split=np.repeat(["train", "val", "public"], 140))
+    return path
+
+
+@pytest.mark.parametrize(("notebook", "figure"), EXPLAINED.items())
+def test_a_network_that_has_learned_nothing_is_named_and_not_explained(notebook, figure, kernels):
+    names, text = shown(run(KIT / f"notebooks/{notebook}.ipynb", kernels))
+    assert "has learned nothing" in text and figure not in names
+    assert f"(#{figure})" not in text
+
+
+@pytest.mark.parametrize(("notebook", "figure"), EXPLAINED.items())
+def test_networks_that_have_learned_something_are_explained(notebook, figure, kernels, plain_classes, monkeypatch):
+    monkeypatch.setitem(kernels.environment, "FER_DATA", str(plain_classes))
+    names, text = shown(run(KIT / f"notebooks/{notebook}.ipynb", kernels, preset="small", epochs=25))
+    assert "learned nothing" not in text and figure in names
+    assert f"(#{figure})" in text
+
+
 # -- every preset, in every notebook that takes one --------------------------------------------------------------------
 
 ASKING = [path for path in NOTEBOOKS if 'preset = "' in tagged(read(path), "parameters")[0].source]
 EVERY = [*presets.PRESETS, *(f"pretrained:{name}" for name in recorded.names(weights=True))]
-REFUSED = dict.fromkeys(("feature_maps", "dnn", "curves"), [p for p in EVERY if p.endswith("-dnn")])  # they need a CNN
+REFUSED = {"feature_maps": [p for p in EVERY if p.endswith("-dnn")]}  # it needs a CNN
 # a sample for everyday: networks without a dense layer, without convolutions, and with two convs a block
 SAMPLE = [
     ("filters", "fast"),
     ("poor_model", "pretrained:tiny"),
     ("dnn", "tiny"),
+    ("dnn", "E-dnn"),
     ("saliency", "E-dnn"),
     ("curves", "C"),
 ]

@@ -1,0 +1,69 @@
+"""A CNN and a fully connected network (DNN) of its size, trained so that they can be compared."""
+
+from fer_utils import metrics, recorded, runs
+from fer_utils.words import words
+
+QUICK_EPOCHS = 15  # on few images a DNN starts to learn later than a CNN; its epochs are cheap
+
+
+def train_pair(dataset, preset, profile, seed=0, epochs=None):
+    """Train a CNN, and a DNN with as many parameters by the same settings.
+
+    In the profile quick the DNN gets QUICK_EPOCHS where the CNN has fewer: after so few it would have learned nothing.
+
+    Args:
+        dataset: data.Dataset. preset, profile, seed: those of the CNN.
+        epochs: of both networks; None: as preset and profile say, and QUICK_EPOCHS.
+
+    Returns:
+        (cnn, dnn): finished runs, found in the store if they were trained before.
+
+    Raises:
+        ValueError: the preset's network has no convolutions.
+    """
+    common = {"profile": profile, "seed": seed, "epochs": epochs}
+    cnn = runs.Run(preset=preset, **common).fit(dataset)
+    if not any("Conv" in layer["kind"] for layer in cnn.info["layers"]):
+        raise ValueError(f"preset {preset} has no convolutions: choose the preset of a CNN")
+    common["preset"] = recorded.recipe(preset)  # shipped weights are not trained again: the preset that made them is
+    if profile == "quick" and epochs is None:
+        common["epochs"] = max(QUICK_EPOCHS, runs.usual(common["preset"], profile)["epochs"])
+    size = {"parameters": cnn.info["parameters"]}
+    return cnn, runs.Run(**common, model="dnn_matched", model_settings=size).fit(dataset)
+
+
+def differing(run, other):
+    """Say which settings of a training differ from another's, besides the network itself.
+
+    Args:
+        run, other: finished runs, such as those of `train_pair`.
+
+    Returns:
+        List of texts in Markdown, each with the value of `other` in brackets: ["`epochs=15` (4)"].
+    """
+    ours, theirs = run.info["settings"], other.info["settings"]
+    besides = ("preset", "data", "depends", "model", "model_settings")
+    names = [name for name in theirs if name not in besides and ours[name] != theirs[name]]
+    return [f"`{name}={ours[name]}` ({theirs[name]})" for name in names]
+
+
+def failures(scored):
+    """Say which networks are no better than always predicting the most frequent class (`metrics.collapsed`).
+
+    Args:
+        scored: dict of name -> (labels, probs), as for `metrics.summary`.
+
+    Returns:
+        Dict from the names of these networks to a sentence each.
+    """
+    return {name: _failure(name, *pair) for name, pair in scored.items() if metrics.collapsed(*pair)}
+
+
+def _failure(name, labels, probs):
+    return words(
+        "**{name}:** no better than always predicting the most frequent class (accuracy {accuracy}, share of that "
+        "class {share:.3f}), so this network has learned nothing that could be explained.",
+        name=name,
+        accuracy=metrics.accuracy(labels, probs),
+        share=metrics.majority_share(labels),
+    )

@@ -1,0 +1,85 @@
+"""A CNN and a DNN of its size: which settings they share, and what is said of one that has learned nothing."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fer_utils import data, runs
+from fer_utils.studies import matched
+
+
+class Trained:
+    """Stands for runs.Run: nothing is trained, and `fit` returns the settings."""
+
+    kind = "Conv2D"
+
+    def __init__(self, **given):
+        settings = runs.Run(**given).settings()
+        self.info = {"settings": settings, "parameters": 629_077, "layers": [{"kind": "Flatten"}, {"kind": self.kind}]}
+
+    def fit(self, dataset):
+        return self
+
+
+@pytest.fixture
+def untrained(monkeypatch, on_few_faces):
+    monkeypatch.setattr(matched, "runs", SimpleNamespace(Run=Trained, usual=runs.usual))
+    return Trained
+
+
+# preset, profile, epochs that are given, epochs of the CNN and of the DNN
+EPOCHS = [
+    ("A", "smoke", None, 1, 1),
+    ("A", "quick", None, 4, matched.QUICK_EPOCHS),
+    ("A", "quick", 3, 3, 3),
+    ("A", "full", None, 20, 20),
+    ("mine", "quick", None, 8, matched.QUICK_EPOCHS),
+]
+
+
+@pytest.mark.parametrize(("preset", "profile", "given", "of_cnn", "of_dnn"), EPOCHS)
+def test_the_dnn_has_the_settings_of_the_cnn_and_in_quick_more_epochs(
+    preset, profile, given, of_cnn, of_dnn, untrained
+):
+    cnn, dnn = matched.train_pair(data.load(), preset, profile, seed=5, epochs=given)
+    ours, theirs = dnn.info["settings"], cnn.info["settings"]
+    assert (theirs["epochs"], ours["epochs"]) == (of_cnn, of_dnn)
+    assert (ours["model"], ours["model_settings"]) == ("dnn_matched", {"parameters": 629_077})
+    differ = {name for name in theirs if ours[name] != theirs[name]} - {"epochs", "model", "model_settings", "depends"}
+    assert differ <= ({"normalisation"} if preset == "mine" else set())  # one's own network normalises by itself
+
+
+def test_a_preset_with_more_epochs_in_quick_keeps_them(untrained, monkeypatch):
+    monkeypatch.setattr(matched, "QUICK_EPOCHS", 2)
+    _, dnn = matched.train_pair(data.load(), "A", "quick")
+    assert dnn.info["settings"]["epochs"] == 4
+
+
+def test_shipped_weights_are_compared_with_a_dnn_of_their_preset(untrained):
+    cnn, dnn = matched.train_pair(data.load(), "pretrained:tiny", "quick")
+    assert (cnn.info["settings"]["preset"], dnn.info["settings"]["preset"]) == ("pretrained:tiny", "tiny")
+
+
+def test_a_network_without_convolutions_is_refused(untrained, monkeypatch):
+    monkeypatch.setattr(untrained, "kind", "Dense")
+    with pytest.raises(ValueError, match="A-dnn has no convolutions: choose the preset of a CNN"):
+        matched.train_pair(data.load(), "A-dnn", "smoke")
+
+
+def test_differing_names_settings_and_not_the_network():
+    settings = {"batch": 32, "preset": "A", "model": "cnn_a", "epochs": 4, "keep": "best"}
+    cnn = SimpleNamespace(info={"settings": settings})
+    others = {"preset": "A-dnn", "model": "dnn_a", "epochs": 15, "keep": "last"}
+    run = SimpleNamespace(info={"settings": settings | others})
+    assert matched.differing(run, cnn) == ["`epochs=15` (4)", "`keep=last` (best)"]
+    assert matched.differing(cnn, cnn) == []
+
+
+def test_failures_are_the_networks_that_are_no_better_than_the_most_frequent_class():
+    truth = np.array([3] * 50 + [0] * 50)
+    scored = {"constant": (truth, np.eye(7)[np.full(100, 3)]), "good": (truth, np.eye(7)[truth])}
+    found = matched.failures(scored)
+    assert list(found) == ["constant"]
+    assert "**constant:**" in found["constant"] and "(accuracy 0.500 [0.404, 0.596]" in found["constant"]
+    assert "share of that class 0.500)" in found["constant"]
