@@ -6,6 +6,7 @@ does not say a setting, a usual one stands here. Networks of one's own (`own`) h
 """
 
 from fer_utils import own
+from fer_utils.words import marked
 
 PRESETS = {
     # A (2017 Fall): three conv blocks; shift, rotation and noise; early stopping, and the whole repeated in a loop.
@@ -202,19 +203,22 @@ PROFILES = {
     "full": {"limit": None},  # the reports' own epochs
 }
 
-# What the reports claim: accuracy (with "< ": below, "≈ ": about), and where it was measured ("Kaggle": the public
-# leaderboard).
-REPORTED = {
-    "A": {"parameters": 629_077, "accuracy": 0.65478, "sign": "", "split": "Kaggle", "epochs": None},
-    "A-dnn": {"parameters": 623_422, "accuracy": 0.20, "sign": "< ", "split": "validation", "epochs": None},
-    "B": {"parameters": 8_019_463, "accuracy": 0.70, "sign": "≈ ", "split": "Kaggle", "epochs": None},
-    "B-dnn": {"parameters": 13_643_783, "accuracy": 0.30, "sign": "≈ ", "split": "validation", "epochs": None},
-    "C": {"parameters": 4_103_495, "accuracy": None, "split": None, "epochs": None},
-    "D": {"parameters": 13_562_119, "accuracy": 0.6296, "sign": "", "split": "validation", "epochs": 50},
-    "D-dnn": {"parameters": 1_387_207, "accuracy": 0.2655, "sign": "", "split": "validation", "epochs": 50},
-    "E": {"parameters": 1_919_975, "accuracy": 0.62217, "sign": "", "split": "Kaggle", "epochs": 50},
-    "E-dnn": {"parameters": 2_076_697, "accuracy": 0.36639, "sign": "", "split": "Kaggle", "epochs": 50},
+# What the reports claim: accuracy (with "< ": below, "≈ ": about), where it was measured ("Kaggle": the public
+# leaderboard; None: not stated), how long the network was trained, and how many sweeps over Training (28,709) that is.
+ROUNDS, STEPS, FIFTY = marked("rounds of 20 epochs", "100 epochs of 400 × 32 images", "50 epochs")
+_COLUMNS = "parameters", "accuracy", "sign", "split", "training", "epochs"
+_CLAIMS = {
+    "A": (629_077, 0.65478, "", "Kaggle", ROUNDS, None),
+    "A-dnn": (623_422, 0.20, "< ", "validation", None, None),
+    "B": (8_019_463, 0.70, "≈ ", "Kaggle", None, None),
+    "B-dnn": (13_643_783, 0.30, "≈ ", None, None, None),
+    "C": (4_103_495, None, "", None, None, None),
+    "D": (13_562_119, 0.6296, "", None, STEPS, 100 * 400 * 32 / 28_709),
+    "D-dnn": (1_387_207, 0.2655, "", None, STEPS, 100 * 400 * 32 / 28_709),
+    "E": (1_919_975, 0.62217, "", "Kaggle", FIFTY, 50),
+    "E-dnn": (2_076_697, 0.36639, "", "Kaggle", FIFTY, 50),
 }
+REPORTED = {preset: dict(zip(_COLUMNS, claims, strict=True)) for preset, claims in _CLAIMS.items()}
 
 
 # Share of images on which people agree with the labels, low and high: 65 ± 5 %.

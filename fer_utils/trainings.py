@@ -5,6 +5,7 @@
     python -m fer_utils.trainings --fresh "preset=E profile=full"  train it although it is recorded, and compare
     python -m fer_utils.trainings --reproduce [E A-dnn]            the same with all that is recorded, or with these
     python -m fer_utils.trainings --record E "preset=E …"          keep it in fer_utils/recorded/; --weights: these, too
+    python -m fer_utils.trainings --results                        the table of README.md
 
 What was stopped resumes, what is finished is only compared; with CLUSTER=slurm the trainings are jobs of a cluster.
 """
@@ -14,8 +15,7 @@ import os
 import subprocess
 import sys
 
-from fer_utils import data, metrics, recorded, runs
-from fer_utils.estimate import duration
+from fer_utils import data, metrics, presets, recorded, runs
 from fer_utils.finished import Finished, RunError
 from fer_utils.own import NetworkError
 from fer_utils.settings import SettingsError
@@ -36,6 +36,26 @@ def show_store():
 def list_recorded():
     """List the trainings that ship with the kit, as Finished."""
     return [Finished(recorded.FOLDER / name) for name in recorded.names()]
+
+
+def results():
+    """Return the table of the five student systems for README.md: what the reports say, and what is recorded."""
+    lines = [
+        "| system | its report | PublicTest (n = 3,589) | epochs | hours | PFLOP |",
+        "|---|---|---|---:|---:|---:|",
+    ]
+    for preset, said in presets.REPORTED.items():
+        claim = (
+            f"{said['sign']}{said['accuracy']:.3f} ({said['split'] or 'split not stated'})" if said["accuracy"] else "–"
+        )
+        row = [preset, claim, "not recorded yet", "", "", ""]
+        if preset in recorded.names():
+            run = Finished(recorded.FOLDER / preset)
+            score, hours = run.info["scores"]["public"], run.info["seconds"] / 3600
+            accuracy = f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
+            row[2:] = [accuracy, f"{run.info['epochs']}", f"{hours:.2f}", f"{run.pflop:.3g}"]
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines)
 
 
 def train_in_background(run, fresh, words):
@@ -94,6 +114,8 @@ def agreement(run, record, dataset):
     Returns:
         (agrees, line): whether the accuracy is within the 95 % interval of the recorded one, and a line that says so.
     """
+    from fer_utils.estimate import duration  # imports TensorFlow
+
     split = dataset.test_split
     truth = dataset.part(split)[1]
     now, then = run.probs(dataset, split), record.probs(dataset, split)
@@ -132,11 +154,15 @@ def main(arguments=None):
     parser.add_argument("--fresh", action="store_true", help="train although it is recorded, and compare the two")
     parser.add_argument("--reproduce", action="store_true", help="so with all that is recorded; words are names here")
     parser.add_argument("--record", metavar="NAME", help="keep the run in fer_utils/recorded under this name")
+    parser.add_argument("--results", action="store_true", help="print the table of README.md")
     parser.add_argument("--weights", action="store_true", help="with --record: its weights, too")
     options = parser.parse_args(arguments)
     try:
         if options.reproduce:
             return 0 if reproduce(known_runs(options.words)) else 1
+        if options.results:
+            print(results())
+            return 0
         if not options.words:
             show_store()
             return 0

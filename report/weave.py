@@ -5,6 +5,7 @@ An edit of a text therefore never runs any code, and all languages come from one
 
 import importlib.metadata
 import json
+from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -152,9 +153,12 @@ def merged(chapter, project, texts):
 
 def notes(chapter, project, texts):
     """Return what a chapter says of trainings that were not made here, and of those that were put off."""
-    cited = [record for record in chapter.task.receipt(project)["cited"] if record["recorded"]]
-    if cited:
-        listed = [f"{name_of(record)} ({record['processor']}, {record['finished'][:10]})" for record in cited]
+    places = defaultdict(list)
+    for record in chapter.task.receipt(project)["cited"]:
+        if record["recorded"]:
+            places[f"{record['processor']}, {record['finished'][:10]}"].append(name_of(record))
+    if places:
+        listed = [f"{', '.join(names)} ({place})" for place, names in places.items()]
         yield translations.say(texts, "recorded_note", trainings="; ".join(listed))
     if chapter.postponed:
         time = duration(chapter.postponed["seconds"])

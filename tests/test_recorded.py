@@ -240,6 +240,11 @@ def test_records_are_what_their_presets_train():
         assert run.record() == recorded.FOLDER / name, name
 
 
+def test_the_readme_has_the_recorded_results():
+    """After a change: python -m fer_utils.trainings --results."""
+    assert trainings.results() in (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+
+
 def test_the_weights_are_small_enough_to_ship():
     sizes = {name: os.path.getsize(recorded.FOLDER / name / "weights.npz") for name in recorded.names(weights=True)}
     assert sum(sizes.values()) <= ALL

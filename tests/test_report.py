@@ -72,6 +72,7 @@ from shown import cite, figure, ran, say, table
 ran('faces')
 run = {'settings': {'preset': 'A', 'profile': 'quick', 'seed': 0, 'model': 'cnn_a'}, 'parameters': 629077}
 run.update(epochs=passes, seconds=51.2, processor='A processor', precision='float32', data={'training_images': 4000})
+run.update(recorded=True, finished='2026-01-02T03:04:05')
 run['scores'] = {'val': {'value': 0.5, 'n': 90}, 'public': {'value': 0.0625, 'low': 0.05, 'high': 0.075, 'n': 1598}}
 cite(name='A-1', changed={}, **run)
 cite(name='A-2', changed={'augmentation': {'shift': 0.25}}, **run)
@@ -107,6 +108,19 @@ SLEEPING = """
 import os, time
 open('../pid', 'w').write(str(os.getpid()))
 time.sleep(60)
+"""
+LONG = """
+%% markdown
+# A long one
+%% code parameters
+profile = 'quick'
+%% code
+import shown
+shown.ran(f'long-{profile}')
+if profile == 'full':
+    shown.cite(missing=['B-full-s0-12345678'], seconds=4500)
+    raise RuntimeError('too long')
+shown.say('Answered in {profile}.', profile=profile)
 """
 LISTING = """
 %% code
@@ -515,6 +529,8 @@ def test_the_pdf_holds_both_languages_numbers_and_references(built):
     [
         ("en", ["Seen before.", "A · CNN 629,077 3 .063 [.050, .075]", "accuracy (public, n = 1,598)"]),
         ("en", ["Part I First things", "Settings and provenance", "augmentation = shift 0.25", "A processor"]),
+        ("en", ["ship with the kit", "A · quick · 0, A · quick · 0 (A processor, 2026-01-02)"]),
+        ("en", ["recorded on A processor, 2026-01-02"]),
         ("zh-TW", ["先睹為快。", "準確率（public，n=1,598）", "第I部分開端", "設定與來源"]),
     ],
 )
@@ -658,6 +674,30 @@ def test_a_notebook_that_lists_the_trainings_runs_last_and_again_after_a_new_one
     (tmp_path / "runs/new/run.json").write_text("{}")
     assert build.report(project, langs=["en"], echo=str)
     assert runs(project) == ["other", "listing", "listing"]
+
+
+def test_long_trainings_are_put_off_and_the_question_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv("TRAIN", raising=False)
+    project = make_project(tmp_path)
+    write_notebook(project.notebooks / "long.ipynb", LONG)
+    (tmp_path / "report/editions/complete.yaml").write_text("questions: [{notebook: long}, {notebook: other}]")
+    good, lines = build_again(project, langs=["en"], profile="full")
+    text = pdf_text(project.build / "report-complete-en.pdf")
+    assert good and "long   postponed" in lines and "FAILED" not in lines
+    assert "Answered in profile quick: the full one needs 1 training(s)" in text and "about 1:15 h" in text
+    assert "Answered in quick." in text and "Before the end." in text
+    assert sorted(runs(project)) == ["long-full", "long-quick", "other"]
+    good, lines = build_again(project, langs=["en"], profile="full")
+    assert good and "too long without TRAIN=1" in lines and len(runs(project)) == 3  # nothing runs again
+    (tmp_path / "runs/B-full-s0-12345678").mkdir(parents=True)
+    (tmp_path / "runs/B-full-s0-12345678/run.json").write_text("{}")
+    build.question(project, "long", profile="full", langs=["en"], echo=str)
+    assert runs(project)[3:] == ["long-full"]  # what it lacked is there
+    shutil.rmtree(tmp_path / "runs")
+    monkeypatch.setenv("TRAIN", "1")
+    assert not build.question(project, "long", profile="full", langs=["en"], echo=str)
+    assert runs(project)[4:] == ["long-full"]
 
 
 def test_a_notebook_in_one_language(tmp_path):

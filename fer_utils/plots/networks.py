@@ -102,7 +102,7 @@ def plot_systems(ours, reported, human):
     """Plot test accuracy against the compute of training; reported results are hollow.
 
     Args:
-        ours: dict of name ("A CNN") -> (compute, metrics.Estimate); compute in FLOPs of the forward passes.
+        ours: dict of name ("A CNN") -> (compute, metrics.Estimate); compute of the training in PFLOP.
         reported: dict of name -> (compute, accuracy); compute is None where it is not reported.
         human: (low, high) of human accuracy, such as `presets.HUMAN`.
     """
@@ -110,7 +110,8 @@ def plot_systems(ours, reported, human):
     _draw_human(axis, *human)
     _draw_reported(axis, reported)
     _draw_ours(axis, ours, reported)
-    axis.set(xscale="log", xlabel=words("compute of training: epochs × images × FLOPs per image (log scale)"))
+    axis.set(xscale="log", xlabel=words("compute of the training in PFLOP (log scale)"))
+    style.plain_log_ticks(axis.xaxis)
     axis.set_ylabel(words("test accuracy"))
     style.percent(axis.yaxis)
     axis.margins(x=0.08, y=0.08)
