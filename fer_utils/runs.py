@@ -377,13 +377,16 @@ def fit_all(wanted, dataset=None, fresh=False):
     submitit.
 
     Args:
-        wanted: list of Run.
+        wanted: list of Run, or dict from names to such lists.
         dataset: data.Dataset that all of them are trained on; None: what `source` names.
         fresh: whether they are trained although they are recorded.
 
     Returns:
-        list of Finished, in the order of `wanted`.
+        list of Finished, in the order of `wanted`, or dict of such lists.
     """
+    if isinstance(wanted, dict):
+        finished = iter(fit_all([run for some in wanted.values() for run in some], dataset, fresh))
+        return {name: [next(finished) for _ in some] for name, some in wanted.items()}
     wanted = [run.on(dataset) for run in wanted]
     missing = list({run.name: run for run in wanted if not run.is_finished() and (fresh or not run.record())}.values())
     ask(missing)

@@ -245,7 +245,11 @@ def test_a_list_of_runs_is_trained_and_kept(cluster, on_few_faces, store, monkey
     assert [run.info["settings"]["seed"] for run in results] == [0, 1, 0]
     assert len(finished(store)) == 2
     stamps = [path.stat().st_mtime_ns for path in store.glob("*/run.json")]
-    runs.fit_all(wanted)
+    by_name = runs.fit_all({"a": wanted[:2], "b": wanted[2:]})
+    assert {name: [run.folder for run in some] for name, some in by_name.items()} == {
+        "a": [run.folder for run in results[:2]],
+        "b": [results[2].folder],
+    }
     assert [path.stat().st_mtime_ns for path in store.glob("*/run.json")] == stamps
     assert {run.folder.name for run in runs.list_finished()} == {run.folder.name for run in results}
 
