@@ -21,8 +21,8 @@ from fer_utils.words import number
 class Estimate(NamedTuple):
     """A value with its 95 % interval and the number of images behind it.
 
-    >>> f"{share(9, 10):.0%}"
-    '90% [60%, 98%]'
+    >>> str(Estimate(0.5, 0.25, 0.75, 8))
+    '0.500 [0.250, 0.750]'
     """
 
     value: float
@@ -38,23 +38,39 @@ class Estimate(NamedTuple):
         return f"{value} [{low}, {high}]"
 
 
+class Share(Estimate):
+    """An Estimate of a share, 0…1, that is written in percent: 0.604 is 60.4 %, and with `.0%` or `.2f` 60 %.
+
+    >>> [f"{share(9, 10):{form}}" for form in ("", ".0%", ".2f")]
+    ['90.0\\xa0% [59.6, 98.2]', '90\\xa0% [60, 98]', '90\\xa0% [60, 98]']
+    """
+
+    def __format__(self, form):
+        decimals = int(form[1]) - 2 * form.endswith("f") if form else 1
+        value, low, high = (number(100 * part, f".{decimals}f") for part in self[:3])
+        return f"{value}\u00a0% [{low}, {high}]"
+
+    def __str__(self):
+        return format(self, "")
+
+
 # -- shares, accuracy and F1 -------------------------------------------------------------------------------------------
 
 
 def share(hits, n):
-    """Return hits / n as an Estimate with Wilson's interval (Wilson, 1927); NaN for n = 0.
+    """Return hits / n as a Share with Wilson's interval (Wilson, 1927); NaN for n = 0.
 
     The interval also holds near 0 and 1 and for small n.
 
     >>> str(share(9, 10))
-    '0.900 [0.596, 0.982]'
+    '90.0\\xa0% [59.6, 98.2]'
     """
     from statsmodels.stats.proportion import proportion_confint
 
     if n == 0:
-        return Estimate(np.nan, np.nan, np.nan, 0)
+        return Share(np.nan, np.nan, np.nan, 0)
     low, high = proportion_confint(hits, n, method="wilson")
-    return Estimate(float(hits / n), float(low), float(high), int(n))
+    return Share(float(hits / n), float(low), float(high), int(n))
 
 
 def correct(labels, probs):

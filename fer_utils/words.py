@@ -7,6 +7,7 @@ several notebooks or the modules use.
 
 import numbers
 import os
+import re
 import string
 from functools import cache
 from pathlib import Path
@@ -14,10 +15,21 @@ from pathlib import Path
 FORMATTER = string.Formatter()
 
 
+EXPONENT = re.compile(r"e([+-])0*(\d+)")
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 def number(value, spec=""):
-    """Format a number by `spec` as `format` does, with a true minus sign; whatever is no number is only formatted."""
+    """Format a number by `spec` as `format` does, as English sets it; whatever is no number is only formatted.
+
+    >>> number(-0.5, ".1%"), number(3e-16, ".0e"), number(12345, ",")
+    ('−50.0\\xa0%', '3×10⁻¹⁶', '12,345')
+    """
     text = format(value, spec)
-    return text.replace("-", "−") if isinstance(value, numbers.Number) else text
+    if not isinstance(value, numbers.Number):
+        return text
+    text = EXPONENT.sub(lambda found: f"×10{(found[1].strip('+') + found[2]).translate(RAISED)}", text)
+    return text.replace("-", "−").replace("%", "\u00a0%")
 
 
 class Words(str):
@@ -126,7 +138,7 @@ class Catalog(dict):
         """
         text = message(text) if isinstance(text, str) else text
         if isinstance(text, str):
-            return text
+            return text.replace("\u00a0%", "%") if self.lang.startswith("zh") else text
         template, fields = text
         try:
             return _formatted(self._translated(template, has_words(template)), fields, self.say)

@@ -63,7 +63,7 @@ def dense_outputs(dead=DEAD):
 FIGURES = {
     "saliency": (saliency, 3 * 5, ["Angry", "image", "guided\nbackprop\n0–10", "occlusion,\noverlaid"]),
     "map rows": (map_rows, 3 * 3, [*CLASSES[:3], "guided backprop\n0–10"]),
-    "region shares": (region_shares, 2, ["eyes  (area 5.0%)", "mouth  (area 8.0%)", *MAPS]),
+    "region shares": (region_shares, 2, ["eyes  (area 5.0\u00a0%)", "mouth  (area 8.0\u00a0%)", *MAPS]),
     "feature maps": (
         feature_maps,
         2 + 6 + 4,

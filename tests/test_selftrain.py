@@ -81,7 +81,7 @@ def test_judgement():
     assert [(row["arm"], row["round"], row["n"]) for row in rows] == [
         ("threshold", 2, 3), ("threshold", 3, 4), ("one", 3, 4),
     ]  # fmt: skip
-    assert f"{rows[0]['precision']:.2f}" == "0.67 [0.21, 0.94]"
+    assert f"{rows[0]['precision']:.2f}" == "67\u00a0% [21, 94]"
     assert [(row["class"], row["share"], row["true share"]) for row in rows[:2]] == [
         (CLASSES[3], 1, 0.5), (CLASSES[3], 0.5, 0.5),
     ]  # fmt: skip

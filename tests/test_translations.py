@@ -40,12 +40,13 @@ GERMAN = {
 def test_a_text_remembers_what_it_was_made_from():
     best = words.words("{name} ({n})", name=words.words("Happy"), n=3)
     said = words.words("{score:.0%} of {all}, {best} best", score=0.614, all=7, best=best)
-    assert said == "61% of 7, Happy (3) best"
+    assert said == "61\u00a0% of 7, Happy (3) best"
     german = words.Catalog("de", GERMAN)
     for copy in (said, str(said), pickle.loads(pickle.dumps(said)), json.loads(json.dumps(words.message(said)))):
-        assert german.say(copy) == "Froh (3) am besten, 61% von 7"
+        assert german.say(copy) == "Froh (3) am besten, 61\u00a0% von 7"
     assert german.say(words.joined([*words.marked("Happy"), "Happy", "2"])) == "Froh; Happy; 2"
     assert words.Catalog().say(said) == said
+    assert words.Catalog("zh-TW").say(said) == "61% of 7, Happy (3) best"  # Chinese sets no space before %
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,10 @@ def test_a_text_remembers_what_it_was_made_from():
         ("a-b", "", "a-b"),
         (np.float32(-1), ".1f", "−1.0"),
         (-3, "", "−3"),
+        (0.25, ".0%", "25\u00a0%"),
+        (2.5e-16, ".1e", "2.5×10⁻¹⁶"),
+        (1e20, ".0e", "1×10²⁰"),
+        ("25%", "", "25%"),
     ],
 )
 def test_numbers_have_a_true_minus_sign_and_texts_keep_their_hyphens(value, spec, text):
@@ -132,7 +137,7 @@ def test_what_is_no_number_is_a_dash_in_a_table(monkeypatch):
     shown = []
     monkeypatch.setattr(prose, "_display", lambda bundle, **fer: shown.append(fer))
     prose.table({"a": [float("nan"), None, 1e-9, 2]}, "All.", name="tab-a", form=".0e")
-    assert shown[0]["rows"] == [["–"], ["–"], ["1e−09"], ["2"]]
+    assert shown[0]["rows"] == [["–"], ["–"], ["1×10⁻⁹"], ["2"]]
 
 
 # -- catalogs in step --------------------------------------------------------------------------------------------------

@@ -536,7 +536,7 @@ def first_and_last(judged, truth):
             "arm": arm,
             "round": row.round,
             "n": row.n,
-            "precision": metrics.Estimate(row.precision, row.low, row.high, row.n),
+            "precision": metrics.Share(row.precision, row.low, row.high, row.n),
             "class": CLASSES[row.top],
             "share": row.top_share,
             "true share": true_shares[row.top],
