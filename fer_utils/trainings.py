@@ -19,6 +19,7 @@ from fer_utils import data, metrics, presets, recorded, runs
 from fer_utils.finished import Finished, RunError
 from fer_utils.own import NetworkError
 from fer_utils.settings import SettingsError
+from fer_utils.words import number
 
 
 def show_store():
@@ -46,14 +47,15 @@ def results():
     ]
     for preset, said in presets.REPORTED.items():
         claim = (
-            f"{said['sign']}{said['accuracy']:.3f} ({said['split'] or 'split not stated'})" if said["accuracy"] else "–"
+            f"{said['sign']}{number(said['accuracy'], '.1%')} ({said['split'] or 'split not stated'})"
+            if said["accuracy"]
+            else "–"
         )
         row = [preset, claim, "not recorded yet", "", "", ""]
         if preset in recorded.names():
             run = Finished(recorded.FOLDER / preset)
-            score, hours = run.info["scores"]["public"], run.info["seconds"] / 3600
-            accuracy = f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
-            row[2:] = [accuracy, f"{run.info['epochs']}", f"{hours:.2f}", f"{run.pflop:.3g}"]
+            accuracy = metrics.Share(**{part: run.info["scores"]["public"][part] for part in metrics.Share._fields})
+            row[2:] = [f"{accuracy}", f"{run.info['epochs']}", f"{run.info['seconds'] / 3600:.2f}", f"{run.pflop:.3g}"]
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines)
 
@@ -124,7 +126,7 @@ def agreement(run, record, dataset):
     agrees = bool(old.low <= new.value <= old.high)
     times = " against ".join(duration(one.info["seconds"]) for one in (run, record))
     line = (
-        f"{record.name:24} {split} {new.value:.3f}, recorded {old.value:.3f} [{old.low:.3f}, {old.high:.3f}], "
+        f"{record.name:24} {split} {number(new.value, '.1%')}, recorded {old}, "
         f"n = {old.n:,}: {'agrees' if agrees else 'DIFFERS'} (McNemar, {metrics.p_equals(p)}); {times}"
     )
     return agrees, line

@@ -52,7 +52,7 @@ MAY_IMPORT = {
         "estimate",
     },
     "estimate": {"labels", "augment", "own", "training", "finished"},
-    "trainings": {"data", "metrics", "own", "presets", "recorded", "runs", "finished", "settings", "estimate"},
+    "trainings": {"data", "metrics", "own", "presets", "recorded", "runs", "finished", "settings", "estimate", "words"},
     "predict": {"labels", "readers", "finished", "runs", "settings", "training"},
     "explain": set(),
     "explain.graph": {"labels", "words"},
