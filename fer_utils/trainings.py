@@ -46,11 +46,9 @@ def results():
         "|---|---|---|---:|---:|---:|",
     ]
     for preset, said in presets.REPORTED.items():
-        claim = (
-            f"{said['sign']}{number(said['accuracy'], '.1%')} ({said['split'] or 'split not stated'})"
-            if said["accuracy"]
-            else "–"
-        )
+        claim = "–"
+        if said["accuracy"]:
+            claim = f"{said['sign']}{number(said['accuracy'], '.1%')} ({said['split'] or 'split not stated'})"
         row = [preset, claim, "not recorded yet", "", "", ""]
         if preset in recorded.names():
             run = Finished(recorded.FOLDER / preset)
