@@ -47,6 +47,8 @@ class Share(Estimate):
 
     def __format__(self, form):
         decimals = int(form[1]) - 2 * form.endswith("f") if form else 1
+        if np.isnan(self.value):  # of nothing
+            return "–"
         value, low, high = (number(100 * part, f".{decimals}f") for part in self[:3])
         return f"{value}\u00a0% [{low}, {high}]"
 
@@ -142,18 +144,19 @@ def summary(scored):
 
 
 def per_class(labels, probs):
-    """Compute precision, recall and F1 of each class; 0 where they are not defined.
+    """Compute precision, recall and F1 of each class.
 
     Returns:
-        Dict of columns of seven: class, n, precision, recall (Estimates) and F1.
+        Dict of columns of seven: class, n, precision and recall (Shares; NaN for a class that is never predicted, or
+        never there) and F1 (0 for these).
     """
     counts = confusion(labels, probs)
-    n = counts.sum(axis=1)
+    hits, n, answers = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
     return {
         "class": list(CLASSES),
         "n": n.tolist(),
-        "precision": row_shares(counts.T).diagonal().tolist(),
-        "recall": [share(*hits_of_n) for hits_of_n in zip(counts.diagonal(), n, strict=True)],
+        "precision": [share(*hits_of_n) for hits_of_n in zip(hits, answers, strict=True)],
+        "recall": [share(*hits_of_n) for hits_of_n in zip(hits, n, strict=True)],
         "F1": f1_scores(counts).tolist(),
     }
 

@@ -86,15 +86,21 @@ def test_per_class():
     truth, predicted = np.array([3, 3, 3, 4]), [3, 3, 4, 4]
     table = metrics.per_class(truth, one_hot(predicted))
     happy, sad = table["class"].index("Happy"), table["class"].index("Sad")
-    assert (table["n"][happy], table["precision"][happy], table["precision"][sad]) == (3, 1, 0.5)
+    assert (table["n"][happy], table["precision"][happy], table["precision"][sad]) == (
+        3,
+        metrics.share(2, 2),
+        metrics.share(1, 2),
+    )
     assert table["recall"][happy] == metrics.share(2, 3)
+    assert f"{table['precision'][0]} {table['recall'][0]}" == "– –"  # never predicted, never there
 
 
 def test_per_class_agrees_with_scikit_learn():
     truth, predicted = random_answers()
     *expected, n = precision_recall_fscore_support(truth, predicted, labels=range(7))
     table = metrics.per_class(truth, one_hot(predicted))
-    scores = [table["precision"], [recall.value for recall in table["recall"]], table["F1"]]
+    precision, recall = ([found.value for found in table[column]] for column in ("precision", "recall"))
+    scores = [precision, recall, table["F1"]]
     assert np.array(scores) == pytest.approx(np.array(expected))
     assert table["n"] == n.tolist()
 
