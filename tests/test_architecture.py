@@ -198,7 +198,7 @@ ALSO = {
     "preprocessing": {"plots.images", "plots.training", "studies.compare"},
     "saliency": {"plots.maps", "explain.graph", "explain.saliency", "explain.checks"},
     "self_training": {"plots.arms", "plots.images", "studies.compare", "studies.selftrain"},
-    "systems": {"plots.networks"},
+    "systems": {"plots.networks", "plots.training"},
 }
 KEYS = {notebook: TRAINED | also for notebook, also in ALSO.items()}
 KEYS["math"] = {

@@ -62,7 +62,7 @@ def failures(scored):
 def _failure(name, labels, probs):
     return words(
         "**{name}:** no better than always predicting the most frequent class (accuracy {accuracy}, share of that "
-        "class {share:.3f}), so this network has learned nothing that could be explained.",
+        "class {share:.1%}), so this network has learned nothing that could be explained.",
         name=name,
         accuracy=metrics.accuracy(labels, probs),
         share=metrics.majority_share(labels),
