@@ -64,6 +64,7 @@ MAY_IMPORT = {
     "studies": set(),
     "studies.compare": {"labels", "metrics"},
     "studies.matched": {"metrics", "recorded", "runs"},
+    "studies.recipe": {"presets"},
     "studies.mistakes": {"labels", "metrics"},
     "studies.duplicates": {"labels", "data", "metrics"},
     "studies.derivations": {"labels"},
@@ -183,9 +184,9 @@ TRAINED = {
 ALSO = {
     "cnn": {"plots.images", "plots.training"},
     "confusion": {"plots.classes", "plots.networks", "studies.duplicates", "studies.mistakes"},
-    "curves": {"plots.networks", "plots.training", "studies.matched"},
+    "curves": {"plots.networks", "plots.training", "studies.matched", "studies.recipe"},
     "dataset": {"plots.classes", "plots.images", "studies.duplicates"},
-    "dnn": {"plots.images", "plots.networks", "studies.matched"},
+    "dnn": {"plots.images", "plots.networks", "studies.matched", "studies.recipe"},
     "ensemble": {"plots.networks"},
     "feature_maps": {"plots.maps", "explain.graph", "explain.saliency", "explain.feature_maps", "explain.fields"},
     "filters": {

@@ -67,15 +67,6 @@ def test_a_network_without_convolutions_is_refused(untrained, monkeypatch):
         matched.train_pair(data.load(), "A-dnn", "smoke")
 
 
-def test_differing_names_settings_and_not_the_network():
-    settings = {"batch": 32, "preset": "A", "model": "cnn_a", "epochs": 4, "keep": "best"}
-    cnn = SimpleNamespace(info={"settings": settings})
-    others = {"preset": "A-dnn", "model": "dnn_a", "epochs": 15, "keep": "last"}
-    run = SimpleNamespace(info={"settings": settings | others})
-    assert matched.differing(run, cnn) == ["`epochs=15` (4)", "`keep=last` (best)"]
-    assert matched.differing(cnn, cnn) == []
-
-
 def test_failures_are_the_networks_that_are_no_better_than_the_most_frequent_class():
     truth = np.array([3] * 50 + [0] * 50)
     scored = {"constant": (truth, np.eye(7)[np.full(100, 3)]), "good": (truth, np.eye(7)[truth])}

@@ -7,7 +7,7 @@ import pytest
 
 from fer_utils import metrics
 from fer_utils.plots.networks import plot_bags, plot_reliability, plot_shifts, plot_systems
-from fer_utils.plots.training import plot_arm_histories, plot_curves, plot_learning, plot_overfitting
+from fer_utils.plots.training import plot_arm_histories, plot_curves, plot_learning
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.choice(7, 200)
@@ -47,11 +47,8 @@ BAGS = pd.DataFrame(
 # name: (figure, number of axes, words that must be on it)
 FIGURES = {
     "curves": (lambda: plot_curves(HISTORIES), 4, ["CNN", "DNN", "training", "validation", "epoch"]),
-    "curves against seconds": (lambda: plot_curves(HISTORIES, "seconds"), 4, ["seconds"]),
-    "learning": (lambda: plot_learning(HISTORIES, STARTS), 4, ["epoch", "overfitting starts", *HISTORIES]),
-    "learning, one epoch": (lambda: plot_learning(ONE_EPOCH, NEVER), 4, ["CNN", "DNN", "training"]),
-    "overfitting": (lambda: plot_overfitting(HISTORIES, STARTS), 2, ["overfitting starts: 8", *HISTORIES]),
-    "overfitting, one epoch": (lambda: plot_overfitting(ONE_EPOCH, NEVER), 2, ["training", "validation"]),
+    "learning": (lambda: plot_learning(HISTORIES, STARTS), 3, ["epoch", "overfitting starts", *HISTORIES]),
+    "learning, one epoch": (lambda: plot_learning(ONE_EPOCH, NEVER), 3, ["CNN", "DNN", "training"]),
     "arm histories": (lambda: plot_arm_histories(FIVE_ARMS), 5, ["arm 0", "arm 4"]),
     "arm histories, one epoch": (lambda: plot_arm_histories(ONE_ARM), 1, ["training", "validation", "epoch"]),
     "reliability": (lambda: plot_reliability(PANELS), 2, ["as trained", "confidence"]),
@@ -86,22 +83,15 @@ def test_curves_draw_both_histories_of_every_run():
         assert drawn == [HISTORIES["CNN"][column].tolist() for column in (name, f"val_{name}")]
 
 
-def test_learning_has_epochs_on_the_left_and_summed_seconds_on_the_right():
-    figure = plot_learning(HISTORIES, STARTS)
-    left, right = figure.axes[2:]
-    assert left.get_lines()[1].get_xdata().tolist() == list(range(1, 21))
-    assert right.get_lines()[1].get_xdata().tolist() == [3.0 * number for number in range(1, 21)]
-    assert right.get_xscale() == "log"
-    rings = [line for line in figure.axes[0].get_lines() if line.get_gid() == "start"]
+def test_learning_has_epochs_and_for_the_cost_summed_seconds():
+    loss, accuracy, cost = plot_learning(HISTORIES, STARTS).axes
+    assert accuracy.get_lines()[1].get_xdata().tolist() == list(range(1, 21))
+    assert cost.get_lines()[1].get_xdata().tolist() == [3.0 * number for number in range(1, 21)]
+    assert cost.get_lines()[0].get_ydata().tolist() == HISTORIES["CNN"]["val_accuracy"].tolist()
+    assert cost.get_xscale() == "log"
+    rings = [line for line in loss.get_lines() if line.get_gid() == "start"]
     assert [line.get_xdata().tolist() for line in rings] == [[8], []]
     assert rings[0].get_ydata().tolist() == [1.5]
-
-
-def test_overfitting_is_marked_only_where_it_starts():
-    turned, falling = plot_overfitting(HISTORIES, STARTS).axes
-    assert [line.get_xdata()[0] for line in turned.get_lines() if line.get_linestyle() == ":"] == [8]
-    assert not [line for line in falling.get_lines() if line.get_linestyle() == ":"]
-    assert all(len(axis.collections) == 1 for axis in (turned, falling))  # the gap
 
 
 def test_every_arm_has_a_panel_with_a_pair_of_lines_per_seed():

@@ -9,29 +9,25 @@ QUANTITIES = marked("loss", "accuracy")
 
 
 @style.applied
-def plot_curves(histories, against="epoch"):
+def plot_curves(histories):
     """Plot loss and accuracy on training and validation set, one pair of panels per run.
 
     Args:
-        histories: dict of name -> DataFrame with epoch, loss, val_loss, accuracy, val_accuracy, seconds.
-        against: `epoch`, or `seconds` (summed up over the epochs).
+        histories: dict of name -> DataFrame with epoch, loss, val_loss, accuracy, val_accuracy.
 
     Returns:
         Figure with one row per run, the loss on the left, the accuracy on the right.
     """
-    by_epoch = against == "epoch"
     figure = style.new_figure(0.4 + 1.5 * len(histories))
-    axes = figure.subplots(len(histories), 2, squeeze=False, sharex="col" if by_epoch else False, sharey="col")
+    axes = figure.subplots(len(histories), 2, squeeze=False, sharex="col", sharey="col")
     for row, (name, history) in zip(axes, histories.items(), strict=True):
-        x = history["epoch"] if by_epoch else history["seconds"].cumsum()
         for axis, quantity in zip(row, QUANTITIES, strict=True):
-            _draw_pair(axis, x, history, quantity)
+            _draw_pair(axis, history["epoch"], history, quantity)
             axis.set(ylabel=quantity, title=name)
-            if by_epoch:
-                style.whole_numbers(axis.xaxis)
+            style.whole_numbers(axis.xaxis)
         style.percent(row[1].yaxis)
     for axis in axes[-1]:
-        axis.set_xlabel(words("epoch" if by_epoch else "seconds"))
+        axis.set_xlabel(words("epoch"))
     axes[0, 0].legend()
     return figure
 
@@ -62,30 +58,6 @@ def plot_arm_histories(histories):
     return figure
 
 
-@style.applied
-def plot_overfitting(histories, starts):
-    """Plot training and validation loss, one panel per network; the gap between them is shaded.
-
-    Args:
-        histories, starts: as for `plot_learning`.
-    """
-    figure, axes = style.new_panels(2.1, len(histories), sharey=True)
-    for axis, (name, history) in zip(axes, histories.items(), strict=True):
-        axis.fill_between(history["epoch"], history["loss"], history["val_loss"], color=style.QUIET, alpha=0.18, lw=0)
-        _draw_pair(axis, history["epoch"], history, "loss")
-        axis.set(xlabel=words("epoch"), title=name)
-        style.whole_numbers(axis.xaxis)
-        if starts[name]:
-            axis.axvline(starts[name], color=style.INK, lw=0.8, ls=":")
-            place = {"xycoords": axis.get_xaxis_transform(), "ha": "left", "va": "top"}
-            style.note(
-                axis, words("overfitting starts: {epoch}", epoch=starts[name]), (starts[name], 0.97), (4, 0), **place
-            )
-    axes[0].set_ylabel(words("loss"))
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
-    return figure
-
-
 def _draw_pair(axis, x, history, quantity):
     """Draw a quantity on the training set in red and on the validation set in blue."""
     axis.plot(x, history[quantity], color=style.TRAIN, label=words("training"), **_dots(x))
@@ -99,36 +71,37 @@ def _dots(x):
 
 @style.applied
 def plot_learning(histories, starts):
-    """Plot loss and accuracy of several networks in the same panels: left against epochs, right against seconds (log).
+    """Plot several networks in the same panels: loss and accuracy against epochs, validation accuracy against seconds.
 
     Args:
-        histories: dict of name -> DataFrame as for `plot_curves`; up to four.
+        histories: dict of name -> DataFrame as for `plot_curves`, with seconds; up to four.
         starts: dict of name -> epoch where overfitting starts, or None; a ring marks it on the validation loss.
     """
-    figure = style.new_figure(3.7)
-    axes = figure.subplots(2, 2, sharex="col", sharey="row")
+    figure, (loss, accuracy, cost) = style.new_panels(2.3, 3)
     for (name, history), color in zip(histories.items(), style.NETWORKS, strict=False):
-        for column, x in zip(axes.T, (history["epoch"], history["seconds"].cumsum()), strict=True):
-            _draw_network(column, x, history, starts[name], color)
-    for axis, quantity in zip(axes[:, 0], QUANTITIES, strict=True):
-        axis.set_ylabel(quantity)
-    axes[1, 0].set_xlabel(words("epoch"))
-    style.whole_numbers(axes[1, 0].xaxis)
-    axes[1, 1].set(xlabel=words("seconds of training (log scale)"), xscale="log")
-    style.plain_log_ticks(axes[1, 1].xaxis)
-    style.percent(axes[1, 0].yaxis)
+        _draw_network(loss, accuracy, history, starts[name], color)
+        seconds = history["seconds"].cumsum()
+        cost.plot(seconds, history["val_accuracy"], color=color, **_dots(seconds))
+    for axis, label in ((loss, QUANTITIES[0]), (accuracy, QUANTITIES[1]), (cost, words("validation accuracy"))):
+        axis.set(ylabel=label, xlabel=words("epoch"))
+        style.whole_numbers(axis.xaxis)
+    cost.set(xlabel=words("seconds of training (log scale)"), xscale="log")
+    style.plain_log_ticks(cost.xaxis)
+    for axis in (accuracy, cost):
+        style.percent(axis.yaxis)
     keys = _learning_keys(histories, ring=any(starts.values()))
     figure.legend(handles=keys, loc="outside upper left", ncols=len(keys))
     return figure
 
 
-def _draw_network(column, x, history, start, color):
+def _draw_network(loss, accuracy, history, start, color):
     """Draw a network's loss and accuracy, training dashed, and a ring where overfitting starts."""
-    for axis, quantity in zip(column, QUANTITIES, strict=True):
-        axis.plot(x, history[quantity], "--", color=color, lw=1)
-        axis.plot(x, history[f"val_{quantity}"], color=color, **_dots(x))
-    here = (history["epoch"] == start).to_numpy()
-    column[0].plot(x[here], history["val_loss"][here], "o", mec=color, mfc="none", ms=8, gid="start")
+    epochs = history["epoch"]
+    for axis, quantity in zip((loss, accuracy), QUANTITIES, strict=True):
+        axis.plot(epochs, history[quantity], "--", color=color, lw=1)
+        axis.plot(epochs, history[f"val_{quantity}"], color=color, **_dots(epochs))
+    here = (epochs == start).to_numpy()
+    loss.plot(epochs[here], history["val_loss"][here], "o", mec=color, mfc="none", ms=8, gid="start")
 
 
 def _learning_keys(names, ring):

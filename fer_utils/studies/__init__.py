@@ -1,6 +1,7 @@
 """What single questions of the homework compute beyond `metrics`; one study a module.
 
 compare      the arms of an experiment, each with several trainings, against the first arm
+recipe       the settings of a training in words, beside those of its report
 mistakes     what a network confuses, and how sure it is of it
 duplicates   copies and leaks in the data
 derivations  the mathematics of the layers: the formulas, and independent checks of them

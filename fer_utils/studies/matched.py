@@ -32,21 +32,6 @@ def train_pair(dataset, preset, profile, seed=0, epochs=None):
     return cnn, runs.Run(**common, model="dnn_matched", model_settings=size).fit(dataset)
 
 
-def differing(run, other):
-    """Say which settings of a training differ from another's, besides the network itself.
-
-    Args:
-        run, other: finished runs, such as those of `train_pair`.
-
-    Returns:
-        List of texts in Markdown, each with the value of `other` in brackets: ["`epochs=15` (4)"].
-    """
-    ours, theirs = run.info["settings"], other.info["settings"]
-    besides = ("preset", "data", "depends", "model", "model_settings")
-    names = [name for name in theirs if name not in besides and ours[name] != theirs[name]]
-    return [f"`{name}={ours[name]}` ({theirs[name]})" for name in names]
-
-
 def failures(scored):
     """Say which networks are no better than always predicting the most frequent class (`metrics.collapsed`).
 
