@@ -327,10 +327,7 @@ def trainable_parameters(model):
 def flops(model):
     """Count the operations of one image's forward pass: 2 for each multiply-add of the conv and dense layers."""
     counted = [layer for layer in model.layers if isinstance(layer, COUNTED)]
-    kernels = {
-        layer: [math.prod(weight.shape) for weight in layer.weights if len(weight.shape) > 1] for layer in counted
-    }
-    return sum(2 * math.prod(_places(layer)) * sum(sizes) for layer, sizes in kernels.items())
+    return sum(2 * math.prod(_places(layer)) * _multiplications(layer) for layer in counted)
 
 
 def _multiplications(layer):

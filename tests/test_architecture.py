@@ -56,6 +56,7 @@ MAY_IMPORT = {
     "predict": {"labels", "readers", "finished", "runs", "settings", "training"},
     "explain": set(),
     "explain.graph": {"labels", "words"},
+    "explain.blocks": {"explain.graph", "words"},
     "explain.saliency": {"explain.graph", "words"},
     "explain.checks": {"labels", "words", "explain.graph", "explain.saliency"},
     "explain.feature_maps": {"labels", "explain.graph", "explain.saliency"},
@@ -182,7 +183,9 @@ TRAINED = {
 }
 # notebook -> what else its key holds; an edit of any other module runs it not again
 ALSO = {
-    "cnn": {"plots.images", "plots.training"},
+    "cnn": {
+        *("plots.architecture", "plots.images", "plots.training", "explain.graph", "explain.blocks", "studies.recipe"),
+    },
     "confusion": {"plots.classes", "plots.networks", "studies.duplicates", "studies.mistakes"},
     "curves": {"plots.networks", "plots.training", "studies.matched", "studies.recipe"},
     "dataset": {"plots.classes", "plots.images", "studies.duplicates"},

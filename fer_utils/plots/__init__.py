@@ -3,6 +3,7 @@
 style        the style of all figures, and the small parts that they share
 images       rows of images: faces, versions of an image, copies, mean faces, maximized units, weights
 classes      figures by class: shares, confusion matrices, predicted distributions
+architecture the blocks of a network as boxes
 training     training histories: loss and accuracy against epochs and seconds
 networks     trained networks compared: accuracy, calibration, shifted images, ensembles, compute
 arms         arms of an experiment compared: accuracy, scores, recalls, pseudo-labels, the value of labels
