@@ -159,14 +159,24 @@ class Project:
 
     def author(self):
         """The fields of report/author.yaml that are filled in: name, id, department."""
+        content = self._author_file()
+        return [str(content[key]).strip() for key in ("name", "id", "department") if str(content.get(key, "")).strip()]
+
+    def collaborators(self):
+        """The collaborators of report/author.yaml, a list or a text there, as one text; empty without any."""
+        named = self._author_file().get("collaborators", "")
+        named = named if isinstance(named, list) else [named]
+        return ", ".join(filter(None, (str(name).strip() for name in named)))
+
+    def _author_file(self):
         path = self.root / "report" / "author.yaml"
         if not path.is_file():
-            return []
+            return {}
         import yaml
 
         content = _read_yaml(path, yaml.BaseLoader)  # every field is text: an id like 007 keeps its zeros
-        _check_names(content, {"name", "id", "department"}, path)
-        return [str(content[key]).strip() for key in ("name", "id", "department") if str(content.get(key, "")).strip()]
+        _check_names(content, {"name", "id", "department", "collaborators"}, path)
+        return content
 
     @functools.cached_property
     def works(self):
@@ -198,11 +208,19 @@ class Project:
         return ""
 
     def data_line(self, known):
-        """What the report says of the data in the language of a Catalog: dict of name, fingerprint and drawn (bool)."""
+        """What the report says of the data in the language of a Catalog: dict of name, fingerprint, drawn (bool), the
+        number of images and `parts`, the splits with the number of images in each, in words."""
         module = self._data_module()
         if module:
             dataset = _with_data_errors(module, lambda: module.load())
-            return {"name": known.say(dataset.name), "fingerprint": dataset.fingerprint, "drawn": dataset.drawn}
+            parts = {split: int((dataset.split == split).sum()) for split in dataset.splits}
+            return {
+                "name": known.say(dataset.name),
+                "fingerprint": dataset.fingerprint,
+                "drawn": dataset.drawn,
+                "images": f"{len(dataset.labels):,}",
+                "parts": " · ".join(f"{split} {n:,}" for split, n in parts.items()),
+            }
 
     def _data_module(self):
         if (self.root / "fer_utils" / "data.py").is_file():

@@ -20,8 +20,9 @@ from .outputs import SUFFIXES, pieces
 class ToTypst(Preprocessor):
     """Put the Typst source of every cell into `cell.typst`, and into `resources` what else a report needs.
 
-    resources["typst"]: title (Typst markup), code (list of sources for an appendix), warnings (list of str), document
-    (arguments of kit.typ's `report`, or None in a fragment); resources["outputs"]: the images, {path: bytes}.
+    resources["typst"]: title (Typst markup), answer (id of a cell and the answer in short as Typst, or None), code
+    (list of sources for an appendix), warnings (list of str), document (arguments of kit.typ's `report`, or None in a
+    fragment); resources["outputs"]: the images, {path: bytes}.
     """
 
     enabled = True
@@ -47,9 +48,16 @@ class ToTypst(Preprocessor):
             cell["typst"] = "\n\n".join(self.source(item, media) for item in shown)
         title = found.title.shown if found.title else "#" + literal(resources["metadata"].get("name") or "notebook")
         code = [] if inline else [item.source for item in everything if isinstance(item, cells.Code)]
-        warnings = [f"cell {cell}: {message}" for cell, message in found.warnings]
+        answers = [(item.answer.cell, item.answer.shown) for item in everything if isinstance(item, cells.Short)]
+        answer = answers[-1] if answers else None
+        warnings = list(dict.fromkeys(f"cell {cell}: {message}" for cell, message in found.warnings))
         document = None if exporter.fragment else literal({"lang": exporter.lang, "cover": False})
-        resources["typst"] = {"title": title, "document": document, "code": code}
+        resources["typst"] = {
+            "title": title,
+            "answer": answer,
+            "document": document,
+            "code": code,
+        }
         resources["typst"] |= {"warnings": [*warnings, *self.glyph_warnings(nb, title)]}
         resources["outputs"] = {**(resources.get("outputs") or {}), **media}
         return nb, resources

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from ..cells import Code, Figure, Image, Listing, Printed, Raised, Table, Wording
+from ..cells import Code, Figure, Image, Listing, Printed, Raised, Short, Table, Wording
 from ..texts import Text
 from .literal import literal
 
@@ -24,6 +24,8 @@ def pieces(item, prefix, media):
             return [item]
         case Wording(text=text):
             return ["#wording[\n", text, "\n]"]
+        case Short(text=text):
+            return ["#in-short[\n", text, "\n]"]
         case Code(source=source):
             return [f"#code({literal(source)})\n"]
         case Printed(text=text):
