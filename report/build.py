@@ -56,7 +56,8 @@ def answered(project, edition, profile=None, given="", **how):
     for late in (False, True):  # a notebook that lists all trainings comes after those that train
         for question in chosen.questions:
             if keys.lists_runs(project.read_notebook(question.notebook)) == late:
-                chapters[question.id] = chapter(project, question, data, profile, new_page=chosen.new_page)
+                new_page = chosen.begins_page(question)
+                chapters[question.id] = chapter(project, question, data, profile, new_page=new_page)
         new = {name: made for name, made in chapters.items() if made.task not in ran}
         chapters |= answer(project, new, data, kernels, **how)
         ran += [made.task for made in chapters.values()]

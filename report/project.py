@@ -46,7 +46,8 @@ class Question:
 class Edition:
     """A report: its texts, which `translations` says in other languages, and its questions in order.
 
-    `picture` is what stands on the cover: dict of notebook, figure (its name) and caption; or empty.
+    `picture` is what stands on the cover: dict of notebook, figure (its name) and caption; or empty. `new_page` says
+    whether questions begin on a new page: all (True), none (False), or those that begin a part (None).
     """
 
     name: str
@@ -54,8 +55,14 @@ class Edition:
     edition: str
     course: str
     questions: tuple[Question, ...]
-    new_page: bool = True
+    new_page: bool | None = None
     picture: dict = field(default_factory=dict)
+
+    def begins_page(self, question):
+        """Whether one of its questions begins on a new page."""
+        if self.new_page is None:
+            return bool(question.part) or question is self.questions[0]
+        return self.new_page
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,7 @@ class Project:
             edition=_text(content.get("edition"), path, "edition"),
             course=_text(content.get("course"), path, "course"),
             questions=tuple(self._question(i + 1, q, path) for i, q in enumerate(content["questions"])),
-            new_page=content.get("new_page", True),
+            new_page=content.get("new_page"),
             picture=self._picture(content.get("picture") or {}, path),
         )
 

@@ -18,9 +18,9 @@ import pytest
 from catalogs import write_catalogs
 from fer_report import __main__ as command
 from fer_report import build, cells, execute, keys, parameters, provenance, texts, translations
-from fer_report.project import Project
+from fer_report.project import Edition, Project, Question
 from fer_report.terminal import screen
-from fer_report.typst import fonts
+from fer_report.typst import compile, fonts
 from fer_report.typst.compile import typeset, write_files
 from fer_report.typst.exporter import TypstExporter, TypstPDFExporter
 from fer_report.typst.literal import literal
@@ -555,11 +555,11 @@ ANSWERS = {
         *(
             "Answers at a glance",
             "1 1 % Faces and numbers All of 7 faces, p < .05. Every one. 1 4",
-            "2 Another one – 5",
+            "2 Another one – 4",
         ),
         *("on the 1,598 images of the test split (public)", "±2.2 to ±2.4 points", "2 of 2 settings"),
     ],
-    "zh-TW": ["答案一覽", "1佔1%臉與數字7張臉全部。無一例外。14", "2另一本筆記–5", "1,598張", "±2.2至±2.4"],
+    "zh-TW": ["答案一覽", "1佔1%臉與數字7張臉全部。無一例外。14", "2另一本筆記–4", "1,598張", "±2.2至±2.4"],
 }
 
 
@@ -892,6 +892,86 @@ def test_a_report_that_is_stopped_takes_its_kernels_with_it(tmp_path, number):
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
     assert not alive
+
+
+# ---- pages -----------------------------------------------------------------------------------------------------------
+
+
+def page_texts(pdf):
+    from pypdf import PdfReader
+
+    return [" ".join(page.extract_text().split()) for page in PdfReader(io.BytesIO(pdf)).pages]
+
+
+def shown_by_prose(**fer):
+    data = {"image/svg+xml": SVG.replace('width="40"', 'width="400"')} if fer["kind"] == "figure" else {}
+    return new_output("display_data", {**data, "text/plain": "-"}, metadata={"fer": fer})
+
+
+LAST = {  # what an answer in short stays with
+    "text": shown_by_prose(kind="say", text=["LAST words.", {}]),
+    "figure": shown_by_prose(kind="figure", name="fig-x", caption=["LAST figure.", {}]),
+    "table": shown_by_prose(
+        kind="table", name="tab-x", caption=["LAST.", {}], header=["a"], align=["left"], rows=[["b"]] * 9
+    ),
+}
+
+
+@pytest.mark.parametrize("lines", [20, 25, 29, 33, 37, 41])
+@pytest.mark.parametrize("kind", LAST)
+def test_an_answer_in_short_is_whole_and_stays_with_what_is_before_it(kind, lines, tmp_path):
+    short = shown_by_prose(kind="say", text=["**In short:** BEGIN. " + "All of it. " * 60 + "END.", {}])
+    outputs = [*(shown_by_prose(kind="say", text=["A line.", {}]) for _ in range(lines)), LAST[kind], short]
+    notebook = new_notebook(
+        cells=[new_markdown_cell("# T"), new_code_cell("x", outputs=outputs), new_markdown_cell("## Behind")]
+    )
+    pages = page_texts(TypstPDFExporter(code="none").from_notebook_node(notebook, {"metadata": {}})[0])
+    places = {word: [i for i, page in enumerate(pages) if word in page] for word in ("LAST", "BEGIN", "END", "Behind")}
+    assert places["LAST"] == places["BEGIN"] == places["END"] and len(places["BEGIN"]) == 1
+    assert places["Behind"] >= places["END"]
+
+
+@pytest.mark.parametrize("lines", [20, 30, 34, 38])
+def test_a_figure_stays_in_its_section(lines):
+    say = shown_by_prose(kind="say", text=["A line.", {}])
+    outputs = [*[say] * lines, LAST["figure"], say, say]
+    cells = [new_markdown_cell("# T"), new_code_cell("x", outputs=outputs), new_markdown_cell("## Next section")]
+    pdf, _ = TypstPDFExporter(code="none").from_notebook_node(new_notebook(cells=cells), {"metadata": {}})
+    text = " ".join(page_texts(pdf))
+    assert text.index("LAST figure") < text.index("Next section") and text.count("A line.") == lines + 2
+
+
+TALL = "#block(height: 23cm, breakable: false, fill: gray)[tall]"
+FLOWS = [  # chapters: (new-page, body) -> pages that are mostly blank without being the last of a part
+    ([("false", "A line."), ("true", "Another.")], []),
+    ([("false", f"A line. {TALL}")], [1]),
+    ([("false", "A line."), ("true", f"A line. {TALL} A line. {TALL}"), ("true", "A line.")], [2]),
+]
+
+
+@pytest.mark.parametrize(("chapters", "expected"), FLOWS)
+def test_pages_that_are_mostly_blank_are_warned_of(tmp_path, chapters, expected):
+    source = '#import "kit.typ": *\n#show: report.with(cover: false)\n'
+    for number, (new_page, body) in enumerate(chapters):
+        source += f'#question(id: "q{number}", new-page: {new_page}, title: [T])\n{body}\n'
+    write_files(tmp_path, {"main.typ": source, "words.json": json.dumps(translations.FRAME)})
+    warnings = typeset(tmp_path, check_pages=True)[1]
+    assert [int(re.match(r"page (\d+) is blank by \d\d%", text)[1]) for text in warnings] == expected
+
+
+def test_pages_are_measured_within_their_margins(tmp_path):
+    assert f"top: {compile.TOP}cm, bottom: {compile.BOTTOM}cm" in compile.KIT.read_text("utf-8")
+
+
+def begins(**how):
+    questions = [Question("q1", "a"), Question("q2", "b", part="II"), Question("q3", "c")]
+    made = Edition("x", "", "", "", tuple(questions), **how)
+    return [made.begins_page(question) for question in questions]
+
+
+def test_questions_begin_a_page_where_a_part_does_or_as_the_edition_says():
+    assert begins() == [True, True, False]
+    assert begins(new_page=True) == [True] * 3 and begins(new_page=False) == [False] * 3
 
 
 # ---- plain notebooks -------------------------------------------------------------------------------------------------

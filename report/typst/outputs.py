@@ -9,14 +9,18 @@ from .literal import literal
 SUFFIXES = {"application/pdf": "pdf", "image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
 
 
-def pieces(item, prefix, media):
+def pieces(item, prefix, media, follow=None):
     """Return the pieces of an item.
 
     Args:
         item: of `cells.items`.
         prefix: put before the label of a figure or table.
         media: dict that gets the item's image: path -> bytes.
+        follow: Text of the answer in short that comes behind it and stays with it, or None.
     """
+    if follow and not isinstance(item, Figure | Table):
+        return ["#held[\n", *pieces(item, prefix, media), "\n]\n#in-short[\n", follow, "\n]"]
+    behind = [", follow: [\n", follow, "\n], ["] if follow else [", ["]
     match item:
         case Text(is_html=True) if "<table" in item.source:
             return ["#plain-table[\n", item, "\n]"]
@@ -38,10 +42,10 @@ def pieces(item, prefix, media):
         case Figure():
             path = stored(item.image, media) if item.image else None
             settings = {"name": prefix + item.name, "path": path, "wide": item.wide}
-            return [f"#numbered-figure(..{literal(settings)}, [", item.caption, "])"]
+            return [f"#numbered-figure(..{literal(settings)}", *behind, item.caption, "])"]
         case Table():
             settings = {"name": prefix + item.name, "header": item.header, "align": item.align, "rows": item.rows}
-            return [f"#numbered-table(..{literal(settings)}, [", item.caption, "])"]
+            return [f"#numbered-table(..{literal(settings)}", *behind, item.caption, "])"]
         case Listing():
             settings = {"name": prefix + item.name, "source": item.source, "files": item.files}
             return [f"#numbered-listing(..{literal(settings)}, [", item.caption, "])"]
