@@ -24,6 +24,7 @@ from fer_report.typst import compile, fonts
 from fer_report.typst.compile import typeset, write_files
 from fer_report.typst.exporter import TypstExporter, TypstPDFExporter
 from fer_report.typst.literal import literal
+from fer_report.typst.outputs import pieces
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from fer_utils import metrics, settings
@@ -316,6 +317,52 @@ def test_markdown_cannot_inject_typst(tmp_path, source, expected):
     body = "\n\n".join(text.shown for text in both)
     text = pdf_text(typeset_source(tmp_path, f'#import "kit.typ": *\n#show: report.with()\n{body}'))
     assert expected in text and "the next cell" in text
+
+
+def typeset_markdown(folder, source, lang="en", columns="100%"):
+    text = texts.Text("a", source)
+    texts.convert([text], "typst", lang, folder=folder)
+    settings = f'cover: false, lang: "{lang}"'
+    body = f'#import "kit.typ": *\n#show: report.with({settings})\n#block(width: {columns})[{text.shown}]'
+    return typeset_source(folder, body)
+
+
+APOSTROPHES = [  # Markdown, language -> what is printed
+    ("C1's and 5's, the networks' (2) people's", "en", "C1’s and 5’s, the networks’ (2) people’s"),
+    ("He said \"it's 5' long\".", "en", "He said “it’s 5’ long”."),
+    ("Adam's 與 `a'b`", "zh-TW", "Adam’s 與 a'b"),
+]
+
+
+@pytest.mark.parametrize(("source", "lang", "printed"), APOSTROPHES)
+def test_an_apostrophe_is_no_prime(tmp_path, source, lang, printed):
+    text = pdf_text(typeset_markdown(tmp_path, source, lang))
+    assert printed.replace(" ", "") in text.replace(" ", "")
+
+
+def test_an_apostrophe_in_a_table_is_no_prime():
+    item = cells.Table("tab", texts.Text("a", ""), ["people's"], ["left"], [["5's 'x'"]])
+    assert '"people’s"' in (source := pieces(item, "", {})[0]) and "5's 'x'" in source
+
+
+def test_no_line_breaks_within_a_number_a_value_or_a_name(tmp_path):
+    words = "word is n = 6,000 and p < .05 at 0.1 % by Grad-CAM++ or"
+    for width in range(40, 100, 7):
+        from pypdf import PdfReader
+
+        pdf = typeset_markdown(tmp_path, " ".join([words] * 9), columns=f"{width}%")
+        lines = [line.strip() for page in PdfReader(io.BytesIO(pdf)).pages for line in page.extract_text().splitlines()]
+        assert not [line for line in lines if re.search(r"(\b[np]|[=<]|0\.1|Grad-|\+)$", line) and line[-5:] != "CAM++"]
+        assert " ".join(lines).count("n = 6,000 and p < .05 at 0.1 % by Grad-CAM++") >= 1
+
+
+def test_bold_is_a_bold_face(tmp_path):
+    from pypdf import PdfReader
+
+    for source in ("## Heading", "**strong**", "| head |\n|---|\n| cell |"):
+        (page,) = PdfReader(io.BytesIO(typeset_markdown(tmp_path, source))).pages
+        faces = {font.get_object()["/BaseFont"] for font in page["/Resources"]["/Font"].values()}
+        assert any("LibertinusSerif-Bold" in face for face in faces), source
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------

@@ -1,11 +1,13 @@
 """The items of a notebook (see `cells`) -> Typst source, in pieces: strings, and Texts that pandoc fills in later."""
 
 import hashlib
+import re
 
 from ..cells import Code, Figure, Image, Listing, Printed, Raised, Short, Table, Wording
 from ..texts import Text
 from .literal import literal
 
+APOSTROPHE = re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])")  # between letters
 SUFFIXES = {"application/pdf": "pdf", "image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
 
 
@@ -44,7 +46,8 @@ def pieces(item, prefix, media, follow=None):
             settings = {"name": prefix + item.name, "path": path, "wide": item.wide}
             return [f"#numbered-figure(..{literal(settings)}", *behind, item.caption, "])"]
         case Table():
-            settings = {"name": prefix + item.name, "header": item.header, "align": item.align, "rows": item.rows}
+            header, *rows = ([APOSTROPHE.sub("’", text) for text in row] for row in (item.header, *item.rows))
+            settings = {"name": prefix + item.name, "header": header, "align": item.align, "rows": rows}
             return [f"#numbered-table(..{literal(settings)}", *behind, item.caption, "])"]
         case Listing():
             settings = {"name": prefix + item.name, "source": item.source, "files": item.files}
