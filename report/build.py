@@ -56,7 +56,8 @@ def answered(project, edition, profile=None, given="", **how):
     for late in (False, True):  # a notebook that lists all trainings comes after those that train
         for question in chosen.questions:
             if keys.lists_runs(project.read_notebook(question.notebook)) == late:
-                chapters[question.id] = chapter(project, question, data, profile, new_page=chosen.new_page)
+                new_page = chosen.begins_page(question)
+                chapters[question.id] = chapter(project, question, data, profile, new_page=new_page)
         new = {name: made for name, made in chapters.items() if made.task not in ran}
         chapters |= answer(project, new, data, kernels, **how)
         ran += [made.task for made in chapters.values()]
@@ -164,7 +165,7 @@ def _tell_problems(project, chapters, problems, echo):
 def _pdf(project, name, chapters, edition, cover, lang, code, echo):
     """Weaves and typesets one PDF, unless it is there already and made from the same. Returns a list of problems."""
     pdf, folder = project.build / f"{name}-{lang}.pdf", project.build / "typst" / f"{name}-{lang}"
-    author, data = project.author(), chapters[0].task.ingredients["data"]
+    author, data = [project.author(), project.collaborators()], chapters[0].task.ingredients["data"]
     made_from = [weave.key(chapter, project, lang, code) for chapter in chapters]
     known = translations.catalog(project, lang)
     frame, texts = translations.frame(known), {"title": known.markdown(edition.title)}
@@ -177,8 +178,9 @@ def _pdf(project, name, chapters, edition, cover, lang, code, echo):
     if warnings is None:
         stamp.unlink(missing_ok=True)
         warnings = [warning for chapter in chapters for warning in weave.weave(chapter, project, lang, code, folder)]
-        settings = {**texts, "lang": lang, "author": author, "cover": cover, "data": project.data_line(known)}
-        main = _main(project, chapters, edition, settings, code, folder)
+        settings = {**texts, "lang": lang, "author": author[0], "cover": cover, "data": project.data_line(known)}
+        settings |= {"collaborators": author[1]} if cover else {}
+        main = _main(project, chapters, edition, settings, code, known, folder)
         warnings += [f"cover: {complaint}" for complaint in [*translations.warnings(known), *fonts.complaints(main)]]
         write_whole(folder / "words.json", json.dumps(frame, ensure_ascii=False).encode())
         write_whole(folder / "main.typ", main.encode())
@@ -194,14 +196,14 @@ def _pdf(project, name, chapters, edition, cover, lang, code, echo):
     return problems
 
 
-def _main(project, chapters, edition, settings, code, folder):
+def _main(project, chapters, edition, settings, code, known, folder):
     """The Typst source that holds the chapters together; what it needs besides them is written into the folder."""
     receipts = [chapter.task.receipt(project) for chapter in chapters]
     settings["computed"] = max(receipt["finished"] for receipt in receipts)[:10]
     cites, origin, picture = weave.write_references(project, chapters, folder), None, False
     if settings["cover"]:
         trainings = provenance.trainings(receipts)
-        settings["systems"], origin = provenance.systems(trainings), provenance.origin(trainings, receipts)
+        settings["caveat"], origin = provenance.caveat(trainings, known), provenance.origin(trainings, receipts)
         picture = weave.write_picture(project, edition.picture, chapters, settings["lang"], folder)
     return weave.main_file(settings, chapters, code, picture, cites, origin)
 

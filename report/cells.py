@@ -16,6 +16,9 @@ from .texts import Text
 HIDDEN_CELL = {"remove-cell", "papermill-error-cell-tag"}
 HIDDEN_CODE = {"hide-input", "remove-input"}
 LIVE_HTML = re.compile(r"<(script|iframe|canvas|video|audio)\b", re.I)
+IN_SHORT = "**In short:**"  # the English text of a paragraph that answers its notebook's question begins with it
+LEAD = re.compile(r"\*\*[^*]+\*\*\s*")  # … and in every language with a word or two in bold
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*])|(?<=[。！？])(?=.)")
 TEX_FRAME = re.compile(r"^\s*\$+\s*(\\displaystyle)?|\$+\s*$")
 
 
@@ -39,6 +42,14 @@ class Wording:
     """The wording of the question."""
 
     text: Text
+
+
+@dataclass(eq=False)
+class Short:
+    """The paragraph that answers the question; `answer` is what of it stands in the table of all answers."""
+
+    text: Text
+    answer: Text
 
 
 @dataclass(eq=False)
@@ -130,7 +141,7 @@ def shown(notebook):
 
 
 def items(cell, view):
-    """Yield what is shown of a cell: Text, Wording, Code, Printed, Raised, Image, Figure, Table, Listing."""
+    """Yield what is shown of a cell: Text, Wording, Short, Code, Printed, Raised, Image, Figure, Table, Listing."""
     tags = tags_of(cell)
     if cell.cell_type == "markdown":
         text = Text(cell.id, _with_attachments(cell, view.images))
@@ -157,6 +168,23 @@ def numbered(shown_items):
 
 def tags_of(cell):
     return set(cell.metadata.get("tags", []))
+
+
+def answers(meta):
+    """Return whether a paragraph, as `prose.say` keeps it, is the answer in short; told by its English text."""
+    return _english(meta["text"]).startswith(IN_SHORT)
+
+
+def answer_of(paragraph, sentences=2):
+    """Return the first sentences of an answer in short, without the words in bold that it begins with.
+
+    >>> answer_of("**In short:** it is 0.5 % (n = 7). So it is. And more.")
+    'It is 0.5 % (n = 7). So it is.'
+    """
+    parts = SENTENCE_END.split(LEAD.sub("", paragraph, count=1))
+    joint = "" if parts[0].endswith(("。", "！", "？")) else " "
+    text = joint.join(parts[:sentences])
+    return text[:1].upper() + text[1:]
 
 
 def merged_streams(outputs):
@@ -191,7 +219,8 @@ def _item(output, cell, view):
         case "caption":  # for Jupyter; the figure before it carries it as well
             return None
         case "say":
-            return Text(cell, _english(meta["text"]))
+            text = Text(cell, _english(meta["text"]))
+            return Short(text, Text(cell, answer_of(text.source))) if meta.get("answers", answers(meta)) else text
         case "figure":
             image = _image(data, metadata, view.images)
             return Figure(meta["name"], _caption(meta, cell), image, meta.get("width") == "text")

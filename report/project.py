@@ -46,7 +46,8 @@ class Question:
 class Edition:
     """A report: its texts, which `translations` says in other languages, and its questions in order.
 
-    `picture` is what stands on the cover: dict of notebook, figure (its name) and caption; or empty.
+    `picture` is what stands on the cover: dict of notebook, figure (its name) and caption; or empty. `new_page` says
+    whether questions begin on a new page: all (True), none (False), or those that begin a part (None).
     """
 
     name: str
@@ -54,8 +55,14 @@ class Edition:
     edition: str
     course: str
     questions: tuple[Question, ...]
-    new_page: bool = True
+    new_page: bool | None = None
     picture: dict = field(default_factory=dict)
+
+    def begins_page(self, question):
+        """Whether one of its questions begins on a new page."""
+        if self.new_page is None:
+            return bool(question.part) or question is self.questions[0]
+        return self.new_page
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,7 @@ class Project:
             edition=_text(content.get("edition"), path, "edition"),
             course=_text(content.get("course"), path, "course"),
             questions=tuple(self._question(i + 1, q, path) for i, q in enumerate(content["questions"])),
-            new_page=content.get("new_page", True),
+            new_page=content.get("new_page"),
             picture=self._picture(content.get("picture") or {}, path),
         )
 
@@ -159,14 +166,24 @@ class Project:
 
     def author(self):
         """The fields of report/author.yaml that are filled in: name, id, department."""
+        content = self._author_file()
+        return [str(content[key]).strip() for key in ("name", "id", "department") if str(content.get(key, "")).strip()]
+
+    def collaborators(self):
+        """The collaborators of report/author.yaml, a list or a text there, as one text; empty without any."""
+        named = self._author_file().get("collaborators", "")
+        named = named if isinstance(named, list) else [named]
+        return ", ".join(filter(None, (str(name).strip() for name in named)))
+
+    def _author_file(self):
         path = self.root / "report" / "author.yaml"
         if not path.is_file():
-            return []
+            return {}
         import yaml
 
         content = _read_yaml(path, yaml.BaseLoader)  # every field is text: an id like 007 keeps its zeros
-        _check_names(content, {"name", "id", "department"}, path)
-        return [str(content[key]).strip() for key in ("name", "id", "department") if str(content.get(key, "")).strip()]
+        _check_names(content, {"name", "id", "department", "collaborators"}, path)
+        return content
 
     @functools.cached_property
     def works(self):
@@ -198,11 +215,19 @@ class Project:
         return ""
 
     def data_line(self, known):
-        """What the report says of the data in the language of a Catalog: dict of name, fingerprint and drawn (bool)."""
+        """What the report says of the data in the language of a Catalog: dict of name, fingerprint, drawn (bool), the
+        number of images and `parts`, the splits with the number of images in each, in words."""
         module = self._data_module()
         if module:
             dataset = _with_data_errors(module, lambda: module.load())
-            return {"name": known.say(dataset.name), "fingerprint": dataset.fingerprint, "drawn": dataset.drawn}
+            parts = {split: int((dataset.split == split).sum()) for split in dataset.splits}
+            return {
+                "name": known.say(dataset.name),
+                "fingerprint": dataset.fingerprint,
+                "drawn": dataset.drawn,
+                "images": f"{len(dataset.labels):,}",
+                "parts": " · ".join(f"{split} {n:,}" for split, n in parts.items()),
+            }
 
     def _data_module(self):
         if (self.root / "fer_utils" / "data.py").is_file():

@@ -1,5 +1,10 @@
 """What a report says of its own origin: the trainings behind its numbers, the notebooks, the machine, the versions."""
 
+import math
+from collections import Counter, defaultdict
+
+from . import translations
+
 TESTS = ("public", "test", "private", "val")  # an accuracy is that of the first of these splits
 
 
@@ -36,6 +41,39 @@ def _system(record):
         "split": split,
         "n": f"{score['n']:,}",
     }
+
+
+def caveat(records, known):
+    """What holds for all accuracies of a report: list of texts in the language of a Catalog; none without a score.
+
+    That is how wide an interval is at the n of the test split, and how many settings were trained with one seed only.
+    """
+    sizes = Counter(_test_of(record) for record in records if record["scores"])
+    if not sizes:
+        return []
+    split, n = sizes.most_common(1)[0][0]
+    low, high = sorted(100 * half_width(accuracy, n) for accuracy in (0.5, 0.7))
+    said = [translations.say(known, "caveat", split=split, n=f"{n:,}", low=f"{low:.1f}", high=f"{high:.1f}")]
+    seeds = defaultdict(set)
+    for record in records:
+        seed, settings = record["settings"]["seed"], {**record["settings"], **record["changed"], "seed": None}
+        seeds[repr(sorted(settings.items()))].add(seed)
+    single = sum(len(of_settings) == 1 for of_settings in seeds.values())
+    if single:
+        said.append(translations.say(known, "caveat_seeds", single=f"{single:,}", all=f"{len(seeds):,}"))
+    return said
+
+
+def half_width(share, n):
+    """Half the width of Wilson's 95 % interval of a share (0…1) of n images, without the slow imports of `metrics`."""
+    z = 1.959964
+    return z * math.sqrt(share * (1 - share) / n + (z / n) ** 2 / 4) / (1 + z**2 / n)
+
+
+def _test_of(record):
+    """The split that a training's accuracy is of, and its number of images."""
+    split = next(name for name in TESTS if name in record["scores"])
+    return split, record["scores"][split]["n"]
 
 
 def origin(records, receipts):

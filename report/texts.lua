@@ -15,7 +15,7 @@ for name in pairs(task.figures) do taken[name] = true end
 local function warn(message) answer.warnings:insert { cell, (message:gsub('%s+', ' ')) } end
 local rules = dofile(pandoc.path.join { here, task.form, 'rules.lua' })(task, answer, warn)
 local function written(content)
-  return (pandoc.write(pandoc.Pandoc(content), rules.format, rules.options):gsub('%s+$', ''))
+  return (pandoc.write(pandoc.Pandoc(content), rules.writer, rules.options):gsub('%s+$', ''))
 end
 
 -- HTML, also inside Markdown ------------------------------------------------------------------------------------------
@@ -98,6 +98,11 @@ local function mathematics(math)
   return rules.equation(shown, #tags == 1 and tags[1] or nil)
 end
 
+-- Apostrophes that the reader did not set, as in the English words of another language ------------------------------------
+local function text(str)
+  return pandoc.Str((str.text:gsub("(%a)'(%a)", '%1’%2')))
+end
+
 -- Links and images --------------------------------------------------------------------------------------------------------
 local function decoded(address)
   return (address:gsub('%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end))
@@ -152,7 +157,7 @@ end
 for i, document in ipairs(documents) do
   cell = task.texts[i].cell
   local plain = pandoc.utils.stringify(document)
-  local shown = document:walk { Math = mathematics, Link = link, Image = image, Table = rules.table }
+  local shown = document:walk { Str = text, Math = mathematics, Link = link, Image = image, Table = rules.table }
   shown = shown:walk { Header = listed }  -- last, so that nothing is listed that was not cleaned
   answer.texts:insert { shown = written(shown.blocks), plain = plain }
 end

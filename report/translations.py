@@ -12,6 +12,8 @@ from pathlib import Path
 from fer_utils import words
 from fer_utils.listings import listing_of
 
+from .cells import answers
+
 HERE = Path(__file__).resolve().parent
 COMMON, REPORT = "common", "report"
 FRAME = json.loads((HERE / "words.json").read_text("utf-8"))  # the words around the notebooks' own texts
@@ -48,6 +50,8 @@ def translate(notebook, known):
 
 
 def _translate_output(data, fer, known):
+    if fer.get("kind") == "say":  # its English text tells; what follows makes it a text of another language
+        fer["answers"] = answers(fer)
     fer |= {part: known.say(fer[part]) for part in ("text", "caption") if part in fer}
     if "rows" in fer:
         fer["header"], *fer["rows"] = [[known.say(cell) for cell in row] for row in (fer["header"], *fer["rows"])]

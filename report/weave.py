@@ -90,6 +90,7 @@ def weave(chapter, project, lang, code, folder):
     heading = {"id": name, **settings, "points": chapter.question.points, "new-page": chapter.new_page}
     heading["part"] = texts.markdown(chapter.question.part) or None
     files = {
+        answer_file(chapter): answer_source(chapter.task.receipt(project)["failure"], parts["answer"]),
         f"{name}.typ": f'#import "kit.typ": *\n#question(..{literal(heading)}, title: [{parts["title"]}])\n{body}',
         f"{name}-code.typ": f'#import "kit.typ": *\n#code-of({literal(settings["number"])}, '
         f"bonus: {literal(settings['bonus'])}, [{parts['title']}], ..{literal(parts['code'])})\n",
@@ -99,6 +100,17 @@ def weave(chapter, project, lang, code, folder):
     warnings = [f"{chapter.task.notebook}: {complaint}" for complaint in complaints]
     write_files(folder, {record.name: json.dumps({"key": wanted, "warnings": warnings}, ensure_ascii=False)})
     return warnings
+
+
+def answer_file(chapter):
+    """Return the name of the file with a chapter's answer in short."""
+    return f"{chapter.question.id}-answer.typ"
+
+
+def answer_source(failure, answer):
+    """Return the Typst source of what the table of answers says of a question; `answer` is (cell, Typst) or None."""
+    said = "#unanswered" if failure else "//@ cell {}\n{}".format(*answer) if answer else "–"
+    return f'#import "kit.typ": *\n{said}\n'
 
 
 def _convert(chapter, project, texts, code):
@@ -214,8 +226,10 @@ def main_file(settings, chapters, code, picture, cites, origin):
         cites: whether a chapter cites a work, so that references come at the end.
         origin: what kit.typ's `origin` takes, or None for no page of settings and provenance.
     """
-    cover = f', picture: include "{COVER}"' if picture else ""
-    lines = ['#import "kit.typ": *', f"#show: report.with(..{literal(settings)}{cover})"]
+    parts = [f"..{literal(settings)}", *([f'picture: include "{COVER}"'] if picture else [])]
+    if settings["cover"]:
+        parts.append(f"answers: ({' '.join(map(_answer, chapters))})")
+    lines = ['#import "kit.typ": *', f"#show: report.with({', '.join(parts)})"]
     lines += [f'#include "{chapter.question.id}.typ"' for chapter in chapters]
     if cites:
         lines.append(f"#references({literal(REFERENCES)}, chapter: {literal(settings['cover'])})")
@@ -224,6 +238,13 @@ def main_file(settings, chapters, code, picture, cites, origin):
     if code == "appendix":
         lines += ["#code-appendix()", *(f'#include "{chapter.question.id}-code.typ"' for chapter in chapters)]
     return "\n".join(lines) + "\n"
+
+
+def _answer(chapter):
+    """Return a row of the table of answers: a dict in Typst, and the comma behind it."""
+    asked = chapter.question
+    row = literal({"id": asked.id, "number": asked.number, "points": asked.points, "bonus": asked.bonus})
+    return f'(..{row}, said: include "{answer_file(chapter)}"),'
 
 
 def write_references(project, chapters, folder):
@@ -285,11 +306,12 @@ def typeset_report(folder, chapters):
     problems = []
     while True:
         try:
-            pdf, warnings = typeset(folder)
+            pdf, warnings = typeset(folder, check_pages=True)
             return pdf, [f"typst: {warning}" for warning in warnings], problems
         except TypesettingError as error:
             message = str(error)
         files = {f"{chapter.question.id}.typ": chapter.task.notebook for chapter in chapters}
+        files |= {answer_file(chapter): chapter.task.notebook for chapter in chapters}
         if (folder / COVER).is_file():
             files[COVER] = "cover"
         refused = [(file, cell) for file in files for cell in refused_cells(folder, file, message)]

@@ -17,16 +17,17 @@ import nbformat
 import pytest
 from catalogs import write_catalogs
 from fer_report import __main__ as command
-from fer_report import build, execute, keys, parameters, texts, translations
-from fer_report.project import Project
+from fer_report import build, cells, execute, keys, parameters, provenance, texts, translations
+from fer_report.project import Edition, Project, Question
 from fer_report.terminal import screen
-from fer_report.typst import fonts
+from fer_report.typst import compile, fonts
 from fer_report.typst.compile import typeset, write_files
 from fer_report.typst.exporter import TypstExporter, TypstPDFExporter
 from fer_report.typst.literal import literal
+from fer_report.typst.outputs import pieces
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from fer_utils import settings
+from fer_utils import metrics, settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20" width="40"><rect width="9" height="9"/></svg>'
@@ -84,6 +85,7 @@ Intervals are those of [Wilson (1927)](https://doi.org/10.1080/01621459.1927.105
 %% code
 figure('One **rectangle**.', 'fig-one')
 say('It took {passes} passes.', passes=passes)
+say('**In short:** all of {n} faces, p < .05. Every *one*. No more.', n=7)
 %% code
 rows = [[['Happy', {}], '1,234'], ['#x[', '5']]
 table([['class', {}], 'n'], rows, 'All.', 'tab-one')
@@ -152,6 +154,7 @@ CHINESE = {  # by catalog
         METHOD: "## 方法\n見[圖](#fig-one)與[表](#tab-one)，**「重點」**說明 $x^2$。",
         "One **rectangle**.": "一個長方形。",
         "It took {passes} passes.": "共 {passes} 輪。",
+        "**In short:** all of {n} faces, p < .05. Every *one*. No more.": "**小結：**{n} 張臉全部。無一*例外*。無他。",
         "class": "類別",
         "All.": "全部。",
         "sweeps": "輪數",
@@ -282,11 +285,16 @@ def test_hostile_class_names_are_printed_as_they_are(tmp_path):
 
 def test_a_hostile_author_and_title_are_printed_as_they_are(built):
     author = built.root / "report/author.yaml"
-    author.write_text(json.dumps({"name": HOSTILE, "id": "007", "department": ""}))
+    author.write_text(json.dumps({"name": HOSTILE, "id": "007", "department": "", "collaborators": ["A #b", "C"]}))
     good, _ = build_again(built, langs=["en"])
     author.unlink()
     text = pdf_text(built.build / "report-complete-en.pdf")
-    assert good and 'A #panic("x") "q" \\ ] [ ` ``` * _ $ <a> @b // /* ~ = - + {}' in text and "007" in text
+    assert (
+        good
+        and 'A #panic("x") "q" \\ ] [ ` ``` * _ $ <a> @b // /* ~ = - + {}' in text
+        and "007" in text
+        and "Collaborators: A #b, C" in text
+    )
 
 
 HOSTILE_MARKDOWN = [
@@ -309,6 +317,52 @@ def test_markdown_cannot_inject_typst(tmp_path, source, expected):
     body = "\n\n".join(text.shown for text in both)
     text = pdf_text(typeset_source(tmp_path, f'#import "kit.typ": *\n#show: report.with()\n{body}'))
     assert expected in text and "the next cell" in text
+
+
+def typeset_markdown(folder, source, lang="en", columns="100%"):
+    text = texts.Text("a", source)
+    texts.convert([text], "typst", lang, folder=folder)
+    settings = f'cover: false, lang: "{lang}"'
+    body = f'#import "kit.typ": *\n#show: report.with({settings})\n#block(width: {columns})[{text.shown}]'
+    return typeset_source(folder, body)
+
+
+APOSTROPHES = [  # Markdown, language -> what is printed
+    ("C1's and 5's, the networks' (2) people's", "en", "C1’s and 5’s, the networks’ (2) people’s"),
+    ("He said \"it's 5' long\".", "en", "He said “it’s 5’ long”."),
+    ("Adam's 與 `a'b`", "zh-TW", "Adam’s 與 a'b"),
+]
+
+
+@pytest.mark.parametrize(("source", "lang", "printed"), APOSTROPHES)
+def test_an_apostrophe_is_no_prime(tmp_path, source, lang, printed):
+    text = pdf_text(typeset_markdown(tmp_path, source, lang))
+    assert printed.replace(" ", "") in text.replace(" ", "")
+
+
+def test_an_apostrophe_in_a_table_is_no_prime():
+    item = cells.Table("tab", texts.Text("a", ""), ["people's"], ["left"], [["5's 'x'"]])
+    assert '"people’s"' in (source := pieces(item, "", {})[0]) and "5's 'x'" in source
+
+
+def test_no_line_breaks_within_a_number_a_value_or_a_name(tmp_path):
+    words = "word is n = 6,000 and p < .05 at 0.1 % by Grad-CAM++ or"
+    for width in range(40, 100, 7):
+        from pypdf import PdfReader
+
+        pdf = typeset_markdown(tmp_path, " ".join([words] * 9), columns=f"{width}%")
+        lines = [line.strip() for page in PdfReader(io.BytesIO(pdf)).pages for line in page.extract_text().splitlines()]
+        assert not [line for line in lines if re.search(r"(\b[np]|[=<]|0\.1|Grad-|\+)$", line) and line[-5:] != "CAM++"]
+        assert " ".join(lines).count("n = 6,000 and p < .05 at 0.1 % by Grad-CAM++") >= 1
+
+
+def test_bold_is_a_bold_face(tmp_path):
+    from pypdf import PdfReader
+
+    for source in ("## Heading", "**strong**", "| head |\n|---|\n| cell |"):
+        (page,) = PdfReader(io.BytesIO(typeset_markdown(tmp_path, source))).pages
+        faces = {font.get_object()["/BaseFont"] for font in page["/Resources"]["/Font"].values()}
+        assert any("LibertinusSerif-Bold" in face for face in faces), source
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------
@@ -527,11 +581,11 @@ def test_the_pdf_holds_both_languages_numbers_and_references(built):
 @pytest.mark.parametrize(
     "lang, words",
     [
-        ("en", ["Seen before.", "A · CNN 629,077 3 .063 [.050, .075]", "accuracy (public, n = 1,598)"]),
+        ("en", ["Seen before.", "Computed: 20"]),
         ("en", ["Part I First things", "Settings and provenance", "augmentation = shift 0.25", "A processor"]),
         ("en", ["ship with the kit", "A · quick · 0, A · quick · 0 (A processor, 2026-01-02)"]),
         ("en", ["recorded on A processor, 2026-01-02"]),
-        ("zh-TW", ["先睹為快。", "準確率（public，n=1,598）", "第I部分開端", "設定與來源"]),
+        ("zh-TW", ["先睹為快。", "第I部分開端", "設定與來源"]),
     ],
 )
 def test_cover_parts_and_provenance(built, lang, words):
@@ -539,7 +593,80 @@ def test_cover_parts_and_provenance(built, lang, words):
     text = text.replace(" ", "") if lang == "zh-TW" else text
     for word in words:
         assert word in text, word
-    assert text.count("629,077") == 3  # once on the cover: the other one is an arm; twice in the appendix
+    assert text.count("629,077") == 2  # in the appendix; the cover has no numbers
+
+
+# language -> what stands on page 2; Figure 1 and Question 1 are on page 4
+ANSWERS = {
+    "en": [
+        *(
+            "Answers at a glance",
+            "1 1 % Faces and numbers All of 7 faces, p < .05. Every one. 1 4",
+            "2 Another one – 4",
+        ),
+        *("on the 1,598 images of the test split (public)", "±2.2 to ±2.4 points", "2 of 2 settings"),
+    ],
+    "zh-TW": ["答案一覽", "1佔1%臉與數字7張臉全部。無一例外。14", "2另一本筆記–4", "1,598張", "±2.2至±2.4"],
+}
+
+
+@pytest.mark.parametrize("lang", ANSWERS)
+def test_page_two_answers_every_question(built, lang):
+    from pypdf import PdfReader
+
+    pages = PdfReader(built.build / f"report-complete-{lang}.pdf").pages
+    text, spaces = " ".join(pages[1].extract_text().split()), lang == "en"
+    for words in ANSWERS[lang]:
+        assert words in (text if spaces else text.replace(" ", "")), (words, text)
+    assert "No more" not in text and "無他" not in text and len(pages[1]["/Annots"]) >= 6
+    chapter = " ".join(pages[3].extract_text().split())
+    assert ("In short: all of 7 faces, p < .05. Every one. No more." if spaces else "無他。") in chapter
+
+
+LONG_ANSWER = {
+    "en": "Of the nine networks trained in full, the one with twice as many convolutions is the most accurate "
+    "(0.648 [0.632, 0.664], n = 3,589). The others stay behind it, two of them by more than their intervals. ",
+    "zh-TW": "完整訓練的九個網路之中，卷積數量多一倍的網路最準確（0.648 [0.632, 0.664]，n = 3,589），"
+    "其餘皆落後，其中兩個落後的幅度大於信賴區間。",
+}
+
+
+@pytest.mark.parametrize("lang", LONG_ANSWER)
+def test_fifteen_long_answers_fit_one_page(tmp_path, lang):
+    names = [f"q{i}" for i in range(1, 16)]
+    said = f"[{LONG_ANSWER[lang]}]"
+    rows = " ".join(f'(id: "{name}", number: 1, points: 1, bonus: false, said: {said}),' for name in names)
+    chapters = "\n".join(f'#question(id: "{name}", number: 1, title: [A title])' for name in names)
+    settings = f'title: "t", lang: "{lang}", caveat: ("one", "two"), answers: ({rows})'
+    pdf = typeset_source(tmp_path, f'#import "kit.typ": *\n#show: report.with({settings})\n{chapters}')
+    from pypdf import PdfReader
+
+    pages, sizes = PdfReader(io.BytesIO(pdf)).pages, []
+    pages[1].extract_text(visitor_text=lambda text, _, matrix, font, size: text.strip() and sizes.append(size))
+    assert pages[1].extract_text().count("3,589") == 15 and "Contents" in pages[2].extract_text()
+    assert min(sizes) >= 7
+
+
+@pytest.mark.parametrize(
+    ("paragraph", "answer"),
+    [
+        ("**In short:** it is so.", "It is so."),
+        (
+            "**In short:** `raw` (n = 3,589, p = .5). At 0.5 % more. And more.",
+            "`raw` (n = 3,589, p = .5). At 0.5 % more.",
+        ),
+        ("**小結：**一。二。三。", "一。二。"),
+        ("**小結：**只有一句。", "只有一句。"),
+    ],
+)
+def test_an_answer_in_short_is_two_sentences_without_its_lead_in(paragraph, answer):
+    assert cells.answer_of(paragraph) == answer
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.5, 3589), (0.7, 598), (0.5, 4)])
+def test_the_width_of_an_interval_is_wilsons(share, n):
+    _, low, high, _ = metrics.share(share * n, n)
+    assert provenance.half_width(share, n) == pytest.approx((high - low) / 2, abs=1e-6)
 
 
 def test_a_link_to_a_known_work_becomes_a_citation(built):
@@ -623,7 +750,8 @@ def test_a_failing_question_is_marked_in_the_pdf_and_in_the_exit_code(built, cap
     said = capsys.readouterr().out
     assert f"FAILED other: code cell 3, if end == 'error':: {message}" in said
     text = pdf_text(built.build / "report-failing-en.pdf")
-    assert "This could not be computed" in text and message in text and "Faces and numbers" in text
+    assert text.count("This could not be computed") == 2 and message in text and "Faces and numbers" in text
+    assert "1 Another one This could not be computed" in text  # in the table of answers
     receipts = [json.loads(path.read_text()) for path in (built.build / "executed").glob("other-*.json")]
     assert [r["status"] for r in receipts if r["parameters"]["end"] == end] == ["failed"]
     count = len(runs(built))
@@ -811,6 +939,86 @@ def test_a_report_that_is_stopped_takes_its_kernels_with_it(tmp_path, number):
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
     assert not alive
+
+
+# ---- pages -----------------------------------------------------------------------------------------------------------
+
+
+def page_texts(pdf):
+    from pypdf import PdfReader
+
+    return [" ".join(page.extract_text().split()) for page in PdfReader(io.BytesIO(pdf)).pages]
+
+
+def shown_by_prose(**fer):
+    data = {"image/svg+xml": SVG.replace('width="40"', 'width="400"')} if fer["kind"] == "figure" else {}
+    return new_output("display_data", {**data, "text/plain": "-"}, metadata={"fer": fer})
+
+
+LAST = {  # what an answer in short stays with
+    "text": shown_by_prose(kind="say", text=["LAST words.", {}]),
+    "figure": shown_by_prose(kind="figure", name="fig-x", caption=["LAST figure.", {}]),
+    "table": shown_by_prose(
+        kind="table", name="tab-x", caption=["LAST.", {}], header=["a"], align=["left"], rows=[["b"]] * 9
+    ),
+}
+
+
+@pytest.mark.parametrize("lines", [20, 25, 29, 33, 37, 41])
+@pytest.mark.parametrize("kind", LAST)
+def test_an_answer_in_short_is_whole_and_stays_with_what_is_before_it(kind, lines, tmp_path):
+    short = shown_by_prose(kind="say", text=["**In short:** BEGIN. " + "All of it. " * 60 + "END.", {}])
+    outputs = [*(shown_by_prose(kind="say", text=["A line.", {}]) for _ in range(lines)), LAST[kind], short]
+    notebook = new_notebook(
+        cells=[new_markdown_cell("# T"), new_code_cell("x", outputs=outputs), new_markdown_cell("## Behind")]
+    )
+    pages = page_texts(TypstPDFExporter(code="none").from_notebook_node(notebook, {"metadata": {}})[0])
+    places = {word: [i for i, page in enumerate(pages) if word in page] for word in ("LAST", "BEGIN", "END", "Behind")}
+    assert places["LAST"] == places["BEGIN"] == places["END"] and len(places["BEGIN"]) == 1
+    assert places["Behind"] >= places["END"]
+
+
+@pytest.mark.parametrize("lines", [20, 30, 34, 38])
+def test_a_figure_stays_in_its_section(lines):
+    say = shown_by_prose(kind="say", text=["A line.", {}])
+    outputs = [*[say] * lines, LAST["figure"], say, say]
+    cells = [new_markdown_cell("# T"), new_code_cell("x", outputs=outputs), new_markdown_cell("## Next section")]
+    pdf, _ = TypstPDFExporter(code="none").from_notebook_node(new_notebook(cells=cells), {"metadata": {}})
+    text = " ".join(page_texts(pdf))
+    assert text.index("LAST figure") < text.index("Next section") and text.count("A line.") == lines + 2
+
+
+TALL = "#block(height: 23cm, breakable: false, fill: gray)[tall]"
+FLOWS = [  # chapters: (new-page, body) -> pages that are mostly blank without being the last of a part
+    ([("false", "A line."), ("true", "Another.")], []),
+    ([("false", f"A line. {TALL}")], [1]),
+    ([("false", "A line."), ("true", f"A line. {TALL} A line. {TALL}"), ("true", "A line.")], [2]),
+]
+
+
+@pytest.mark.parametrize(("chapters", "expected"), FLOWS)
+def test_pages_that_are_mostly_blank_are_warned_of(tmp_path, chapters, expected):
+    source = '#import "kit.typ": *\n#show: report.with(cover: false)\n'
+    for number, (new_page, body) in enumerate(chapters):
+        source += f'#question(id: "q{number}", new-page: {new_page}, title: [T])\n{body}\n'
+    write_files(tmp_path, {"main.typ": source, "words.json": json.dumps(translations.FRAME)})
+    warnings = typeset(tmp_path, check_pages=True)[1]
+    assert [int(re.match(r"page (\d+) is blank by \d\d%", text)[1]) for text in warnings] == expected
+
+
+def test_pages_are_measured_within_their_margins(tmp_path):
+    assert f"top: {compile.TOP}cm, bottom: {compile.BOTTOM}cm" in compile.KIT.read_text("utf-8")
+
+
+def begins(**how):
+    questions = [Question("q1", "a"), Question("q2", "b", part="II"), Question("q3", "c")]
+    made = Edition("x", "", "", "", tuple(questions), **how)
+    return [made.begins_page(question) for question in questions]
+
+
+def test_questions_begin_a_page_where_a_part_does_or_as_the_edition_says():
+    assert begins() == [True, True, False]
+    assert begins(new_page=True) == [True] * 3 and begins(new_page=False) == [False] * 3
 
 
 # ---- plain notebooks -------------------------------------------------------------------------------------------------

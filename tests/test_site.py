@@ -95,6 +95,7 @@ FACES = [
     code(
         "show()",
         shown({}, kind="say", text=["It took ${n}$ passes.", {"n": "3"}]),
+        shown({}, kind="say", text=["**In short:** see {place}. So *it* is.", {"place": "[Figure](#fig-a)"}]),
         figure("fig-a", "One **rectangle** of $x$."),
         shown({"text/markdown": "twice"}, kind="caption"),
         table("tab-a", [["class", {}], "n"], [["Happy", "1,234"]]),
@@ -148,6 +149,7 @@ CHINESE = {
     "# Faces & $x^2$": "# 臉與 $x^2$",
     METHOD: "## 方法\n\n見[圖](#fig-a)與[表](#tab-a)，**「重點」**說明。",
     "It took ${n}$ passes.": "共 ${n}$ 輪。",
+    "**In short:** see {place}. So *it* is.": "**小結：**見{place}。",
     "One **rectangle** of $x$.": "一個**長方形**。",
     "class": "類別",
     "All of them.": "全部。",
@@ -169,7 +171,7 @@ def make_project(root):
         executed = [{**cell, "id": f"{name}-{i}"} for i, cell in enumerate(cells)]
         stripped = [{**cell, "outputs": []} if cell["cell_type"] == "code" else cell for cell in executed]
         failure = {"cell": 1, "line": "x", "message": HOSTILE} if name == "nasty" else None
-        receipt = {"failure": failure, "finished": "2026-01-02T03:04:05", "labels": [], "listed": []}
+        receipt = {"failure": failure, "finished": "2026-01-02T03:04:05", "cited": [], "labels": [], "listed": []}
         (root / f"build/executed/{name}-key.ipynb").write_text(json.dumps(new_notebook(cells=executed)))
         (root / f"build/executed/{name}-key.json").write_text(json.dumps(receipt))
         (root / f"notebooks/{name}.ipynb").write_text(json.dumps(new_notebook(cells=stripped)))
@@ -231,6 +233,12 @@ def test_a_page_for_every_question_in_both_languages(site):
     assert "<title>Faces &amp; x^2 · Tiny report</title>" in site.pages["q1-faces.html"].path.read_text("utf-8")
     assert "長方形" not in english and "rectangle" not in chinese
     assert "printed" not in english and "twice" not in english
+
+
+def test_the_contents_say_each_answer(site):
+    assert "Faces & x^2 See Figure. So it is. Method" in site.pages["index.html"].text.replace("x2", "x^2")
+    assert "In short: see Figure 1. So it is." in site.pages["q1-faces.html"].text
+    assert "見圖。" in site.pages["index.zh-TW.html"].text or "見Figure。" in site.pages["index.zh-TW.html"].text
 
 
 def test_pages_are_sound(site):

@@ -82,7 +82,7 @@ def _draw_judged(axis, judged):
     axis.bar(judged["round"], right, color=RIGHT, width=0.75, label=words("right"))
     axis.bar(judged["round"], judged["n"] - right, bottom=right, color=WRONG, width=0.75, label=words("wrong"))
     for row in judged.iloc[:: len(judged) // 7 + 1].itertuples():
-        style.note(axis, f"{row.precision:.0%}", (row.round, row.n), (0, 2), ha="center", fontsize=5.5)
+        style.note(axis, f"{row.precision:.0%}", (row.round, row.n), (0, 2), ha="center")
 
 
 @style.applied

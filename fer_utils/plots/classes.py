@@ -56,7 +56,7 @@ def _share_map(axis, counts, text, columns, key, **settings):
         vmin=0,
         vmax=1,
         linewidths=0.8,
-        annot_kws={"fontsize": 6.5},
+        annot_kws={"fontsize": style.SMALL},
         cbar_kws={"label": key, "shrink": 0.8, "format": PercentFormatter(1, decimals=0)},
         xticklabels=columns,
         yticklabels=[words("{name}  (n = {n:,})", name=name, n=n) for name, n in zip(CLASSES, totals, strict=True)],
@@ -102,11 +102,11 @@ def _draw_distribution(axis, distribution, true, named):
     axis.barh(rows, distribution, color=colors, height=0.75)
     axis.set(yticks=rows, yticklabels=CLASSES if named else [], xlim=(0, 1), xticks=[])
     axis.invert_yaxis()
-    axis.tick_params(length=0, labelsize=6, pad=1)
+    axis.tick_params(length=0, labelsize=style.SMALL, pad=1)
     axis.spines["bottom"].set_visible(False)
     value = distribution[predicted]
     if value < 0.6:  # there is room for the value behind the bar
         place = {"x": value + 0.03, "ha": "left", "color": style.INK}
     else:
         place = {"x": value - 0.03, "ha": "right", "color": "white"}
-    axis.text(**place, y=predicted, s=f"{value:.0%}", va="center_baseline", fontsize=6)
+    axis.text(**place, y=predicted, s=f"{value:.0%}", va="center_baseline", fontsize=style.SMALL)

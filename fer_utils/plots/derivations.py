@@ -42,7 +42,7 @@ def _draw_windows(axis, taps):
             face = (VALUE if inside else style.QUIET) if read else ("white" if inside else ZERO)
             axis.add_patch(Rectangle((place - 0.5, row - 0.4), 1, 0.8, fc=face, ec=style.QUIET, lw=0.5))
             if not inside:
-                look = {"ha": "center", "va": "center_baseline", "fontsize": 6}
+                look = {"ha": "center", "va": "center_baseline", "fontsize": style.SMALL}
                 axis.text(place, row, "0", color="white" if read else style.QUIET, **look)
     axis.set(xlim=(-taps.before - 0.6, last - 0.4), ylim=(rows - 0.45, -0.55), aspect="equal")
     axis.set(xticks=[], yticks=range(rows), yticklabels=range(1, rows + 1))
@@ -50,7 +50,8 @@ def _draw_windows(axis, taps):
     axis.tick_params(length=0)
 
 
-# name -> place in inches, symbol
+SHEET = (6.5, 2.9)  # width and height of the graph of batch normalisation; its other lengths are in this unit
+# name -> place, symbol
 NODES = {
     "x": ((0.6, 2.05), "$x_i$"),
     "mean": ((1.7, 0.5), r"$\mu$"),
@@ -61,7 +62,7 @@ NODES = {
     "y": ((5.0, 2.05), "$y_i$"),
     "loss": ((6.1, 2.05), "$L$"),
 }
-# from, to, the derivative along the arrow, where to write it (share of the way, shift in inches)
+# from, to, the derivative along the arrow, where to write it (share of the way, shift)
 ARROWS = (
     ("x", "x_hat", "$1/s$", 0.5, (0, 0.1)),
     ("x", "var", r"$2(x_i-\mu)/m$", 0.5, (0, 0)),
@@ -74,7 +75,7 @@ ARROWS = (
     ("beta", "y", "$1$", 0.5, (0.1, 0)),
     ("y", "loss", "$g_i$", 0.5, (0, 0.1)),
 )
-BOX = 0.15  # inches, half a node's side
+BOX = 0.15  # half a node's side
 MOST = 4  # entries of a batch that are written out
 
 
@@ -86,16 +87,17 @@ def plot_batch_norm_graph(values, gradients):
         values: dict of x, mean, var, x_hat, gamma, beta, y, loss -> number, or array over the batch.
         gradients: dict of the same names -> gradients of the loss, of the same shapes.
     """
-    figure = style.new_figure(2.8)
-    figure.set_layout_engine("none")  # the axes are the page, in inches
-    axis = figure.add_axes((0, 0, 1, 1), xlim=(0, style.WIDTH), ylim=(0, 2.8))
+    wide, high = SHEET
+    figure = style.new_figure(high / wide * style.WIDTH)
+    figure.set_layout_engine("none")  # the axes are the page
+    axis = figure.add_axes((0, 0, 1, 1), xlim=(0, wide), ylim=(0, high))
     axis.set_axis_off()
     for start, end, derivative, share, shift in ARROWS:
         _draw_arrow(axis, np.array(NODES[start][0]), np.array(NODES[end][0]), derivative, share, shift)
     for name, ((x, y), symbol) in NODES.items():
         axis.add_patch(Rectangle((x - BOX, y - BOX), 2 * BOX, 2 * BOX, fc="white", ec=style.INK, lw=0.8, zorder=2))
         axis.text(x, y, symbol, ha="center", va="center", fontsize=9.5, zorder=3)
-        column = {"ha": "center", "fontsize": 6.5, "linespacing": 1.15, "zorder": 3}
+        column = {"ha": "center", "fontsize": style.SMALL, "linespacing": 1.15, "zorder": 3}
         axis.text(x, y + BOX + 0.05, _column(values[name]), color=VALUE, va="bottom", **column)
         axis.text(x, y - BOX - 0.05, _column(gradients[name]), color=GRADIENT, va="top", **column)
     axis.text(6.4, 0.24, words("above: value"), color=VALUE, fontsize=7, ha="right")

@@ -36,7 +36,7 @@ def plot_image_rows(rows):
     for line, (name, images) in zip(axes, rows.items(), strict=True):
         for axis, image in zip(line, images, strict=False):
             style.show(axis, image)
-        style.row_label(line[0], name, size=7)
+        style.row_label(line[0], name)
         line[0].spines[:].set_visible(False)
     return figure
 
@@ -50,13 +50,13 @@ def plot_pairs(rows):
     """
     most = max(3, *(len(images) for images, _ in rows.values()))  # fewer would stand far apart
     ratios = ([1, 1, 0.18] * most)[:-1]  # a gap between pairs
-    height = (style.WIDTH - 0.9) / sum(ratios) + 0.3
+    height = (style.WIDTH - 0.9) / sum(ratios) + 0.33
     figure, axes = style.new_grid(len(rows) * height + 0.05, len(rows), len(ratios), width_ratios=ratios)
     for line, (name, (images, titles)) in zip(axes, rows.items(), strict=True):
         used, heads = np.delete(line, np.s_[2::3])[: 2 * len(images)], [title for pair in titles for title in pair]
         for axis, image, title in zip(used, np.concatenate(images), heads, strict=True):
             style.show(axis, image)
-            style.small_title(axis, title, size=5.5)
+            style.small_title(axis, title)
         for axis in set(line) - set(used):
             axis.remove()
         style.row_name(line[0], name)
@@ -72,7 +72,7 @@ def plot_maximized(rows, heads=None):
         heads: n short strings above the columns, or None.
     """
     columns = max(len(images) for images, _ in rows.values())
-    height = (style.WIDTH - 1.1) / columns + 0.14
+    height = (style.WIDTH - 1.1) / columns + 0.17
     figure, axes = style.new_grid(len(rows) * height + 0.2, len(rows), columns)
     for line, (name, (images, activations)) in zip(axes, rows.items(), strict=True):
         _show_activations(line, name, images, activations)
@@ -90,12 +90,12 @@ def plot_maximized_and_patches(rows):
             (top, size, size) and (top,) for the real ones. Grey levels 0…255; NaN (beyond the image) stays white.
     """
     ratios = [1, 0.3] + [1] * max(len(patches) for _, _, patches, _ in rows.values())  # a gap before the patches
-    height = (style.WIDTH - 0.8) / (len(ratios) - 0.5) + 0.16
+    height = (style.WIDTH - 0.8) / (len(ratios) - 0.5) + 0.18
     figure, axes = style.new_grid(len(rows) * height + 0.16, len(rows), len(ratios), width_ratios=ratios)
     for line, (name, (image, activation, patches, activations)) in zip(axes, rows.items(), strict=True):
         _show_activations(np.delete(line, 1), name, [image, *patches], [activation, *activations])
     style.small_title(axes[0, 0], words("synthetic"))
-    axes[0, 2].set_title(words("real, the strongest first"), fontsize=6.5, pad=2)
+    axes[0, 2].set_title(words("real, the strongest first"), fontsize=style.SMALL, pad=2)
     return figure
 
 
@@ -105,7 +105,7 @@ def _show_activations(line, name, images, activations):
         style.show(axis, image)
         style.frame(axis, width=0.4)
         place = {"transform": axis.transAxes, "ha": "center", "va": "top"}
-        axis.text(0.5, -0.03, number(activation, ".3g"), fontsize=5.5, color=style.INK, **place)
+        axis.text(0.5, -0.03, number(activation, ".3g"), fontsize=style.SMALL, color=style.INK, **place)
     style.row_name(line[0], name)
 
 
@@ -125,5 +125,5 @@ def plot_weights(rows):
         for axis in axes:
             axis.set_axis_off()
         for axis, kernel in zip(axes, kernels, strict=False):
-            axis.imshow(kernel, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
+            axis.imshow(kernel, cmap="RdBu_r", vmin=-largest, vmax=largest, **style.AS_IT_IS)
     return figure

@@ -42,7 +42,7 @@ def plot_saliency(images, maps, names):
         for axis, one in zip(column, values, strict=True):
             show_map(axis, one, scale_top(values))
     for axis, head in zip(axes[0], _saliency_heads(maps), strict=True):
-        style.stack(style.small_title(axis, head, size=6))
+        style.stack(style.small_title(axis, head))
     return figure
 
 
@@ -106,7 +106,7 @@ def scale_top(maps):
 
 def show_map(axis, values, top, cmap="Blues", **settings):
     """Show a map in a frame, from 0 (white) to `top`."""
-    axis.imshow(values, cmap=cmap, vmin=0, vmax=top, interpolation="nearest", **settings)
+    axis.imshow(values, cmap=cmap, vmin=0, vmax=top, **style.AS_IT_IS, **settings)
     style.frame(axis)
 
 
@@ -149,7 +149,7 @@ def _show_channels(axes, values, channels, kind):
     top = values[..., channels].max(initial=1e-12)
     for axis, channel in zip(axes, channels, strict=True):
         show_map(axis, values[..., channel], top)
-        style.small_title(axis, channel, size=5.5, pad=1.5)
+        style.small_title(axis, channel, pad=1.5)
     if axes:
         style.row_label(axes[0], words("{name}\n0–{top:.2g}", name=kind, top=top))
 
@@ -175,8 +175,12 @@ def plot_receptive_fields(image, fields, heats, cores):
         show_map(axis, heats[layer], scale_top(heats[layer]))
         _outline(axis, *field, ec=style.INK, ls=(0, (3, 2)))
         _outline(axis, *cores[layer], ec=style.TRAIN)
-        sides = {"layer": layer, "field": field[2], "core": cores[layer][2]}
-        style.small_title(axis, words("{layer}\nfield {field}, core {core}", **sides), size=min(6.5, room), pad=3)
+        narrow = room < style.SMALL
+        name = layer.replace("_", "_\n", 1) if narrow else layer
+        sides = {"layer": name, "field": field[2], "core": cores[layer][2]}
+        title = style.small_title(axis, words("{layer}\nfield {field}, core {core}", **sides), pad=3)
+        if narrow:
+            style.stack(title)
     style.close_up(figure)
     return figure
 
@@ -189,7 +193,7 @@ def _outline(axis, row, column, side, **look):
 
 def _write_side(axis, row, column, side):
     """Write a square's side into its upper left corner."""
-    text = axis.text(max(column, 0) + 0.3, max(row, 0) + 0.3, side, va="top", fontsize=6, color="white")
+    text = axis.text(max(column, 0) + 0.3, max(row, 0) + 0.3, side, va="top", fontsize=style.SMALL, color="white")
     text.set_path_effects([withStroke(linewidth=1.5, foreground=style.INK)])
 
 
@@ -208,7 +212,7 @@ def plot_dense_outputs(units, dead, logits, probs, true):
     for axis, values, title in ((middle, logits, "logits"), (right, probs, words("probabilities"))):
         _draw_classes(axis, values, true)
         axis.set_title(title)
-    middle.set_yticks(range(len(CLASSES)), CLASSES, fontsize=6)
+    middle.set_yticks(range(len(CLASSES)), CLASSES, fontsize=style.SMALL)
     middle.margins(x=0.38)  # room for the numbers on both sides
     right.set(yticks=[], xlim=(0, 1.3))
     return figure
@@ -231,7 +235,7 @@ def _draw_classes(axis, values, true):
     rows = np.arange(len(values))
     edges = [style.INK if c == true else "none" for c in rows]
     drawn = axis.barh(rows, values, color=COLORS, edgecolor=edges, linewidth=0.9, height=0.8)
-    axis.bar_label(drawn, [number(value, ".2f") for value in values], fontsize=5.5, padding=2)
+    axis.bar_label(drawn, [number(value, ".2f") for value in values], fontsize=style.SMALL, padding=2)
     axis.axvline(0, color=style.QUIET, lw=0.6)
     axis.set(xticks=[])
     axis.invert_yaxis()

@@ -132,7 +132,7 @@ def _draw_reported(axis, reported):
         x, where = (1.05, margin) if compute is None else (compute, {})
         _mark(axis, name, x, value, hollow=True, **where)
     if any(compute is None for compute, _ in reported.values()):
-        look = {"ha": "center", "va": "bottom", "fontsize": 6.5, "color": style.QUIET}
+        look = {"ha": "center", "va": "bottom", "fontsize": style.SMALL, "color": style.QUIET}
         axis.text(1.05, 1.01, words("epochs\nunknown"), transform=axis.transAxes, **look)
 
 
@@ -152,7 +152,7 @@ def _mark(axis, name, x, y, hollow=False, **where):
     """Draw a dot with the first letter of the system's name in it."""
     color = _network_color(name)
     axis.plot(x, y, "o", mec=color, mfc="white" if hollow else color, ms=9, zorder=3, **where)
-    letter = {"ha": "center", "va": "center_baseline", "fontsize": 6.5, "color": color if hollow else "white"}
+    letter = {"ha": "center", "va": "center_baseline", "fontsize": style.SMALL, "color": color if hollow else "white"}
     axis.text(x, y, name[0], **letter, zorder=4, **where)
 
 

@@ -1,4 +1,4 @@
-"""The style of all figures, as wide as the report's text with letters of 8 points, and the small parts they share."""
+"""The style of all figures: as wide as the report's text, letters of 8 and 7 points; and the small parts they share."""
 
 import contextlib
 import importlib.util
@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
-WIDTH = 6.5  # inches: the text width of the report
+WIDTH = 15.8 / 2.54  # inches: the text width of the report: letters keep their size
+SMALL = 7  # points: the smallest letters
 INK, QUIET = "#222222", "#8A8A8A"
 TRAIN, VALIDATION = "#C0392B", "#1F5FA8"  # red training, blue validation
 NETWORKS = ("#0B7A75", "#D17A22", "#6D4C9F", "#7A7A7A")  # several networks in one panel: teal, orange …
@@ -45,12 +46,12 @@ STYLE = {
     "text.color": INK,
     "xtick.color": INK,
     "ytick.color": INK,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "legend.frameon": False,
-    "legend.fontsize": 7,
+    "legend.fontsize": SMALL,
     "lines.linewidth": 1.4,
     "svg.fonttype": "path",
     "svg.hashsalt": "fer",  # equal figures are equal bytes
@@ -129,21 +130,25 @@ def draw_interval(axis, row, estimate, size=4, **line):
 
 def note(axis, words, place, shift, **style):
     """Write a small text, shifted by (x, y) points from its place."""
-    axis.annotate(words, place, xytext=shift, textcoords="offset points", **{"fontsize": 6.5} | style)
+    axis.annotate(words, place, xytext=shift, textcoords="offset points", **{"fontsize": SMALL} | style)
 
 
 # -- images ------------------------------------------------------------------------------------------------------------
 
+# `imshow` with these saves an image as it is; otherwise matplotlib resamples it. A clip would be named by the last
+# digits of its place, and equal figures would not be equal bytes.
+AS_IT_IS = {"interpolation": "none", "clip_on": False}
+
 
 def show(axis, image, title=None):
     """Show a grey image, levels 0…255, without axes."""
-    axis.imshow(np.reshape(image, np.shape(image)[:2]), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axis.imshow(np.reshape(image, np.shape(image)[:2]), cmap="gray", vmin=0, vmax=255, **AS_IT_IS)
     axis.set_axis_off()
     if title:
         small_title(axis, title)
 
 
-def small_title(axis, words, size=6.5, pad=2):
+def small_title(axis, words, size=SMALL, pad=2):
     """Write a title centred above an image; returns its Text."""
     return axis.set_title(words, fontsize=size, loc="center", pad=pad)
 
@@ -155,7 +160,7 @@ def frame(axis, width=0.3):
     axis.spines[:].set(visible=True, lw=width)
 
 
-def row_label(axis, words, size=6.5):
+def row_label(axis, words, size=SMALL):
     """Frame the first image of a row and write a label to the left of it; returns its Text."""
     frame(axis)
     return axis.set_ylabel(words, rotation=0, ha="right", va="center", fontsize=size)
@@ -169,7 +174,7 @@ def stack(text):
 
 def row_name(axis, name):
     """Write a name to the left of the first image of a row, which keeps its axes off."""
-    axis.text(-0.08, 0.5, name, transform=axis.transAxes, ha="right", va="center", fontsize=7)
+    axis.text(-0.08, 0.5, name, transform=axis.transAxes, ha="right", va="center", fontsize=SMALL)
 
 
 # -- other languages ---------------------------------------------------------------------------------------------------

@@ -76,6 +76,7 @@ def _questions(project, chapters, lang, code, words):
                 "eyebrow": _eyebrow(question, words),
                 "part": known.markdown(question.part),
                 "failure": weave.failure_line(failure) if failure else None,
+                "answer": next((item.answer.plain for item in items if isinstance(item, cells.Short)), None),
             }
         )
     return questions
@@ -116,6 +117,7 @@ def _site(project, edition, chapters, questions, known):
         "edition": known.markdown(edition.edition),
         "course": known.markdown(edition.course),
         "author": project.author(),
+        "collaborators": project.collaborators(),
         "data": project.data_line(known),
         "computed": max(receipt["finished"] for receipt in receipts)[:10],
         "systems": provenance.systems(provenance.trainings(receipts)),

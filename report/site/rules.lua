@@ -3,6 +3,7 @@
 return function(task, answer, warn)
   local rules = {
     format = 'html',
+    writer = 'html',
     options = { html_math_method = 'mathml', wrap_text = 'none' },
     formula_begins = '^<math',
   }

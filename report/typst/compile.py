@@ -1,5 +1,6 @@
 """Typst source -> PDF, and which cell of a notebook it was that Typst refused."""
 
+import io
 import json
 import re
 from pathlib import Path
@@ -8,6 +9,8 @@ from . import fonts
 from .literal import literal
 
 KIT = Path(__file__).with_name("kit.typ")
+PPI = 12  # of the pictures of pages that are looked at
+TOP, BOTTOM = 2.9, 2.7  # cm: the margins in kit.typ
 CELL = re.compile(r"^//@ cell (\S+)\n", re.M)  # written in front of every cell by the exporter
 
 
@@ -15,7 +18,7 @@ class TypesettingError(ValueError):
     """Typst refused the source."""
 
 
-def typeset(folder, main="main.typ"):
+def typeset(folder, main="main.typ", check_pages=False):
     """Compiles a folder of Typst files to a PDF.
 
     Nothing is read from outside of the folder, and nothing is downloaded. The same files give the same bytes.
@@ -23,9 +26,10 @@ def typeset(folder, main="main.typ"):
     Args:
         folder: path with `main`, kit.typ and all that they include.
         main: name of the file to start from.
+        check_pages: whether to warn of pages that are mostly blank.
 
     Returns:
-        The PDF as bytes, and a tuple of Typst's warnings.
+        The PDF as bytes, and a tuple of warnings.
 
     Raises:
         TypesettingError: with Typst's message; `refused_cells` finds the cell.
@@ -38,12 +42,12 @@ def typeset(folder, main="main.typ"):
         no_packages = str(folder / "no-packages")  # an import of a package must fail, not download
         compiler = typst.Compiler(str(folder / main), root=str(folder), font_paths=book, package_path=no_packages)
         try:
-            return _settled(compiler)
+            return _settled(compiler, check_pages)
         except typst.TypstError as error:
             raise TypesettingError(error.message) from None
 
 
-def _settled(compiler, attempts=8):
+def _settled(compiler, check_pages, attempts=8):
     """Typst sets a document five times at most; where the places of figures need more, it goes on from where it was."""
     floating = []
     for _ in range(attempts):
@@ -53,7 +57,35 @@ def _settled(compiler, attempts=8):
         if not any("did not converge" in message for message in messages):
             break
         floating = json.loads(compiler.query("<floats>", field="value"))
-    return pdf, tuple(messages)
+    blank = _blank_pages(compiler, inputs) if check_pages else {}
+    return pdf, (*messages, *(f"page {page} is blank by {share:.0%}" for page, share in blank.items()))
+
+
+def _blank_pages(compiler, inputs, at_most=0.6):
+    """The pages of which more than this share is blank at their foot, though no page begins behind them on purpose.
+
+    Typst draws small pictures of all pages, which costs less than reading the PDF back.
+
+    Returns:
+        Dict from the number of a page to that share (0…1) of the room for text.
+    """
+    from PIL import Image
+
+    pages, _ = compiler.compile_with_warnings(format="png", ppi=PPI, sys_inputs=inputs)
+    pages = pages if isinstance(pages, list) else [pages]
+    begins = json.loads(compiler.query("<begins>", field="value"))
+    ends = {len(pages), *(page - 1 for page in begins)}
+    shares = {number: blank_share(Image.open(io.BytesIO(page))) for number, page in enumerate(pages, start=1)}
+    return {number: share for number, share in shares.items() if share > at_most and number not in ends}
+
+
+def blank_share(page):
+    """The share (0…1) of the room for text that is blank below the last ink, on a picture of a page of `PPI`."""
+    inch = 2.54 / PPI  # of a pixel, in cm
+    top, bottom = round(TOP / inch), round(page.height - BOTTOM / inch)
+    room = page.convert("L").crop((0, top, page.width, bottom))
+    box = room.point(lambda grey: 255 * (grey < 250)).getbbox()
+    return 1 - (box[3] if box else 0) / room.height
 
 
 def refused_cells(folder, file, message):

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 from nbconvert.exporters import TemplateExporter
@@ -20,8 +21,9 @@ from .outputs import SUFFIXES, pieces
 class ToTypst(Preprocessor):
     """Put the Typst source of every cell into `cell.typst`, and into `resources` what else a report needs.
 
-    resources["typst"]: title (Typst markup), code (list of sources for an appendix), warnings (list of str), document
-    (arguments of kit.typ's `report`, or None in a fragment); resources["outputs"]: the images, {path: bytes}.
+    resources["typst"]: title (Typst markup), answer (id of a cell and the answer in short as Typst, or None), code
+    (list of sources for an appendix), warnings (list of str), document (arguments of kit.typ's `report`, or None in a
+    fragment); resources["outputs"]: the images, {path: bytes}.
     """
 
     enabled = True
@@ -42,21 +44,33 @@ class ToTypst(Preprocessor):
             works=exporter.works,
         )
         media = dict(found.media)
+        in_text = [item for item in everything if inline or not isinstance(item, cells.Code) or item.lesson]
+        follows = {  # an answer in short is set together with what is before it
+            before: item.text for before, item in pairwise(in_text) if isinstance(item, cells.Short)
+        }
+        with_it = set(follows.values())
         for cell in nb.cells:
-            shown = [item for item in items[cell.id] if inline or not isinstance(item, cells.Code) or item.lesson]
-            cell["typst"] = "\n\n".join(self.source(item, media) for item in shown)
+            shown = [item for item in items[cell.id] if item in in_text and getattr(item, "text", None) not in with_it]
+            cell["typst"] = "\n\n".join(self.source(item, media, follows.get(item)) for item in shown)
         title = found.title.shown if found.title else "#" + literal(resources["metadata"].get("name") or "notebook")
         code = [] if inline else [item.source for item in everything if isinstance(item, cells.Code)]
-        warnings = [f"cell {cell}: {message}" for cell, message in found.warnings]
+        answers = [(item.answer.cell, item.answer.shown) for item in everything if isinstance(item, cells.Short)]
+        answer = answers[-1] if answers else None
+        warnings = list(dict.fromkeys(f"cell {cell}: {message}" for cell, message in found.warnings))
         document = None if exporter.fragment else literal({"lang": exporter.lang, "cover": False})
-        resources["typst"] = {"title": title, "document": document, "code": code}
+        resources["typst"] = {
+            "title": title,
+            "answer": answer,
+            "document": document,
+            "code": code,
+        }
         resources["typst"] |= {"warnings": [*warnings, *self.glyph_warnings(nb, title)]}
         resources["outputs"] = {**(resources.get("outputs") or {}), **media}
         return nb, resources
 
-    def source(self, item, media):
+    def source(self, item, media, follow=None):
         """Return an item's Typst source, with the texts that pandoc has filled in."""
-        parts = pieces(item, self.parent.label_prefix, media)
+        parts = pieces(item, self.parent.label_prefix, media, follow)
         return "".join(part if isinstance(part, str) else part.shown for part in parts)
 
     def glyph_warnings(self, nb, title):

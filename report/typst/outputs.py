@@ -1,22 +1,28 @@
 """The items of a notebook (see `cells`) -> Typst source, in pieces: strings, and Texts that pandoc fills in later."""
 
 import hashlib
+import re
 
-from ..cells import Code, Figure, Image, Listing, Printed, Raised, Table, Wording
+from ..cells import Code, Figure, Image, Listing, Printed, Raised, Short, Table, Wording
 from ..texts import Text
 from .literal import literal
 
+APOSTROPHE = re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])")  # between letters
 SUFFIXES = {"application/pdf": "pdf", "image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
 
 
-def pieces(item, prefix, media):
+def pieces(item, prefix, media, follow=None):
     """Return the pieces of an item.
 
     Args:
         item: of `cells.items`.
         prefix: put before the label of a figure or table.
         media: dict that gets the item's image: path -> bytes.
+        follow: Text of the answer in short that comes behind it and stays with it, or None.
     """
+    if follow and not isinstance(item, Figure | Table):
+        return ["#held[\n", *pieces(item, prefix, media), "\n]\n#in-short[\n", follow, "\n]"]
+    behind = [", follow: [\n", follow, "\n], ["] if follow else [", ["]
     match item:
         case Text(is_html=True) if "<table" in item.source:
             return ["#plain-table[\n", item, "\n]"]
@@ -24,6 +30,8 @@ def pieces(item, prefix, media):
             return [item]
         case Wording(text=text):
             return ["#wording[\n", text, "\n]"]
+        case Short(text=text):
+            return ["#in-short[\n", text, "\n]"]
         case Code(source=source):
             return [f"#code({literal(source)})\n"]
         case Printed(text=text):
@@ -36,10 +44,11 @@ def pieces(item, prefix, media):
         case Figure():
             path = stored(item.image, media) if item.image else None
             settings = {"name": prefix + item.name, "path": path, "wide": item.wide}
-            return [f"#numbered-figure(..{literal(settings)}, [", item.caption, "])"]
+            return [f"#numbered-figure(..{literal(settings)}", *behind, item.caption, "])"]
         case Table():
-            settings = {"name": prefix + item.name, "header": item.header, "align": item.align, "rows": item.rows}
-            return [f"#numbered-table(..{literal(settings)}, [", item.caption, "])"]
+            header, *rows = ([APOSTROPHE.sub("’", text) for text in row] for row in (item.header, *item.rows))
+            settings = {"name": prefix + item.name, "header": header, "align": item.align, "rows": rows}
+            return [f"#numbered-table(..{literal(settings)}", *behind, item.caption, "])"]
         case Listing():
             settings = {"name": prefix + item.name, "source": item.source, "files": item.files}
             return [f"#numbered-listing(..{literal(settings)}, [", item.caption, "])"]

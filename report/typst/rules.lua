@@ -1,7 +1,7 @@
 -- What print does its own way: labels with a prefix, citations, images as files, columns of numbers on the right.
 
 return function(task, answer)
-  local rules = { format = 'typst', options = { wrap_text = 'none' }, formula_begins = '^%$' }
+  local rules = { format = 'typst', writer = 'typst-smart', options = { wrap_text = 'none' }, formula_begins = '^%$' }
 
   -- `typst:…` attributes would be pasted into the source as code; a class colours code
   function rules.attributes(element) return pandoc.Attr('', element.classes) end
