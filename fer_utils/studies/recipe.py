@@ -229,7 +229,7 @@ def duration(seconds):
 def source(settings):
     """Name the work that an optimizer comes from, in a sentence; None for one without a single origin."""
     name = settings["optimizer"]
-    if name in ("adam", "adamw"):
+    if name == "adam":
         return words("Adam is the optimizer of [Kingma & Ba (2015)](https://arxiv.org/abs/1412.6980).")
     if name == "adadelta":
         return words("Adadelta is the optimizer of [Zeiler (2012)](https://arxiv.org/abs/1212.5701).")
