@@ -3,6 +3,7 @@
 import figures
 import pytest
 
+from fer_utils.plots import style
 from fer_utils.plots.architecture import MOST, plot_architecture
 
 IMAGES = {"name": "images", "kind": "input", "says": ["grey image"], "output": (48, 48, 1), "parameters": 0}
@@ -36,7 +37,7 @@ def test_texts_are_legible_and_within_their_boxes(blocks):
     (axis,) = figure.axes
     figure.draw_without_rendering()
     boxes = [patch.get_window_extent() for patch in axis.patches if not patch.get_label().startswith("_arrow")]
-    assert len(axis.texts) and min(text.get_fontsize() for text in axis.texts if text.get_text()) >= 7.4
+    assert len(axis.texts) and min(text.get_fontsize() for text in axis.texts if text.get_text()) >= style.SMALL
     said = {line for block in blocks for line in block["says"]}
     for text in axis.texts:
         if text.get_text() in said:

@@ -8,8 +8,8 @@ from matplotlib.textpath import TextPath
 from fer_utils.plots import style
 from fer_utils.words import words
 
-SIZE = 7.4  # points: 7 in print, where the text is 16 cm wide
-LEADING, PAD, GAP, MARGIN = 0.128, 0.05, 0.14, 0.12  # inches
+SIZE = style.SMALL  # points
+LEADING, PAD, GAP, MARGIN = 0.122, 0.05, 0.14, 0.12  # inches
 MOST = 32  # boxes; of a longer network those in the middle are left out
 NAME = "#5A5A5A"
 TINTS = {"input": "#EEEEEE", "conv": "#D9ECEA", "dense": "#F7E6D3", "branches": "#E5DEEF"}
