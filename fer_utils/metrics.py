@@ -298,34 +298,6 @@ def p_equals(p):
     return f"p {'' if p < 0.001 else '= '}{p_text(p)}"
 
 
-# -- overfitting -------------------------------------------------------------------------------------------------------
-
-
-def overfitting_starts(history, level=0.05):
-    """Find the epoch after which a training overfits: the one with the lowest validation loss, if the losses diverge.
-
-    They diverge if, over the later epochs, the line fitted to the training loss falls and the line fitted to the
-    validation loss rises significantly (one-sided t-test). The epoch with the lowest validation loss is left out of
-    the fit: it was selected for being low, so whatever follows looks like a rise.
-
-    Args:
-        history: DataFrame with the columns epoch, loss, val_loss.
-        level: significance level, 0…1.
-
-    Returns:
-        The epoch as an int; None if overfitting has not started.
-    """
-    from scipy.stats import linregress
-
-    lowest = int(history["val_loss"].to_numpy().argmin())
-    later = history.iloc[lowest + 1 :]
-    if len(later) < 3:  # a line through two points always fits
-        return None
-    falls = linregress(later["epoch"], later["loss"]).slope < 0
-    rises = linregress(later["epoch"], later["val_loss"], alternative="greater").pvalue < level
-    return int(history["epoch"].iloc[lowest]) if falls and rises else None
-
-
 # -- calibration (Guo et al., 2017, On calibration of modern neural networks, ICML) ------------------------------------
 
 

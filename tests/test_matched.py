@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fer_utils import data, runs
@@ -74,3 +75,36 @@ def test_failures_are_the_networks_that_are_no_better_than_the_most_frequent_cla
     assert list(found) == ["constant"]
     assert "**constant:**" in found["constant"]
     assert "(accuracy 50.0\u00a0% [40.4, 59.6], share of that class 50.0\u00a0%)" in found["constant"]
+
+
+def history(losses, validation):
+    return pd.DataFrame({"epoch": range(1, len(losses) + 1), "loss": losses, "val_loss": validation})
+
+
+FALLING = [1.8, 1.5, 1.3, 1.1, 0.9, 0.8, 0.7]
+HISTORIES = {
+    "turns after epoch 3": (FALLING, [1.8, 1.5, 1.4, 1.44, 1.5, 1.58, 1.65], 3),
+    "from the first epoch on": (FALLING, [1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9], 1),
+    "still falling": (FALLING, [1.8, 1.6, 1.5, 1.4, 1.35, 1.3, 1.28], None),
+    "two worse epochs could be chance": (FALLING, [1.8, 1.6, 1.5, 1.4, 1.3, 1.35, 1.45], None),
+    "above the minimum, but no longer rising": (FALLING, [1.8, 1.4, 1.6, 1.5, 1.6, 1.5, 1.55], None),
+    "both losses rise": ([1.8, 1.5, 1.3, 1.4, 1.6, 1.8, 1.9], [1.8, 1.5, 1.4, 1.44, 1.5, 1.58, 1.65], None),
+    "one epoch": ([1.8], [1.8], None),
+    "NaN": ([1.8, *[np.nan] * 6], [1.8, *[np.nan] * 6], None),
+}
+
+
+@pytest.mark.parametrize(("losses", "validation", "start"), HISTORIES.values(), ids=HISTORIES)
+def test_where_overfitting_starts(losses, validation, start):
+    assert matched.overfitting_starts(history(losses, validation)) == start
+
+
+def test_overfitting_is_seldom_found_on_a_noisy_plateau_and_always_in_a_rise():
+    rng, x = np.random.default_rng(0), np.arange(20)
+    flat = 1.2 + 0.6 * np.exp(-x / 2)
+    found = [
+        [matched.overfitting_starts(history(2 - 0.05 * x, curve + rng.normal(0, 0.02, 20))) for _ in range(50)]
+        for curve in (flat, flat + 0.02 * (x - 8).clip(0))
+    ]
+    assert sum(start is not None for start in found[0]) <= 5
+    assert all(start is not None and abs(start - 8) < 4 for start in found[1])

@@ -1,7 +1,6 @@
 """Scores, tests and calibration against published intervals, other libraries, and cases worked out by hand."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.stats import bootstrap
 from sklearn.metrics import f1_score, precision_recall_fscore_support
@@ -174,39 +173,6 @@ def test_difference_is_paired_and_within_its_interval():
     assert gain.value == pytest.approx((b.sum() - a.sum()) / 400)
     assert gain.low < gain.value < gain.high and gain.low > 0
     assert metrics.difference(truth, one_hot(a), one_hot(b)) == gain
-
-
-def history(losses, validation):
-    return pd.DataFrame({"epoch": range(1, len(losses) + 1), "loss": losses, "val_loss": validation})
-
-
-FALLING = [1.8, 1.5, 1.3, 1.1, 0.9, 0.8, 0.7]
-HISTORIES = {
-    "turns after epoch 3": (FALLING, [1.8, 1.5, 1.4, 1.44, 1.5, 1.58, 1.65], 3),
-    "from the first epoch on": (FALLING, [1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9], 1),
-    "still falling": (FALLING, [1.8, 1.6, 1.5, 1.4, 1.35, 1.3, 1.28], None),
-    "two worse epochs could be chance": (FALLING, [1.8, 1.6, 1.5, 1.4, 1.3, 1.35, 1.45], None),
-    "above the minimum, but no longer rising": (FALLING, [1.8, 1.4, 1.6, 1.5, 1.6, 1.5, 1.55], None),
-    "both losses rise": ([1.8, 1.5, 1.3, 1.4, 1.6, 1.8, 1.9], [1.8, 1.5, 1.4, 1.44, 1.5, 1.58, 1.65], None),
-    "one epoch": ([1.8], [1.8], None),
-    "NaN": ([1.8, *[np.nan] * 6], [1.8, *[np.nan] * 6], None),
-}
-
-
-@pytest.mark.parametrize(("losses", "validation", "start"), HISTORIES.values(), ids=HISTORIES)
-def test_where_overfitting_starts(losses, validation, start):
-    assert metrics.overfitting_starts(history(losses, validation)) == start
-
-
-def test_overfitting_is_seldom_found_on_a_noisy_plateau_and_always_in_a_rise():
-    rng, x = np.random.default_rng(0), np.arange(20)
-    flat = 1.2 + 0.6 * np.exp(-x / 2)
-    found = [
-        [metrics.overfitting_starts(history(2 - 0.05 * x, curve + rng.normal(0, 0.02, 20))) for _ in range(50)]
-        for curve in (flat, flat + 0.02 * (x - 8).clip(0))
-    ]
-    assert sum(start is not None for start in found[0]) <= 5
-    assert all(start is not None and abs(start - 8) < 4 for start in found[1])
 
 
 def test_reliability_and_calibration_error():
