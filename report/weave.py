@@ -306,7 +306,7 @@ def typeset_report(folder, chapters):
     problems = []
     while True:
         try:
-            pdf, warnings = typeset(folder, check_pages=True)
+            pdf, warnings = typeset(folder, report=True)
             return pdf, [f"typst: {warning}" for warning in warnings], problems
         except TypesettingError as error:
             message = str(error)

@@ -941,6 +941,53 @@ def test_a_report_that_is_stopped_takes_its_kernels_with_it(tmp_path, number):
     assert not alive
 
 
+# ---- for everybody ---------------------------------------------------------------------------------------------------
+
+
+def alternative_texts(pdf):
+    """The alternative texts of figures and formulas, by kind, in order."""
+    found, waiting = {"/Figure": [], "/Formula": []}, [pdf.trailer["/Root"]["/StructTreeRoot"]]
+    while waiting:
+        node = waiting.pop(0).get_object()
+        if isinstance(node, dict):
+            if "/Alt" in node and node.get("/S") in found:
+                found[node["/S"]].append(str(node["/Alt"]))
+            children = node.get("/K", [])
+            waiting = [*(children if isinstance(children, list) else [children]), *waiting]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("lang", "title", "caption"), [("en", "Tiny report", "One rectangle."), ("zh-TW", "小報告", "一個長方形。")]
+)
+def test_a_report_is_accessible(built, lang, title, caption):
+    from pypdf import PdfReader
+
+    pdf = PdfReader(built.build / f"report-complete-{lang}.pdf")
+    root = pdf.trailer["/Root"]
+    assert "<pdfuaid:part>1</pdfuaid:part>" in root["/Metadata"].get_data().decode()
+    assert root["/Lang"] == lang and pdf.metadata.title == title and root["/MarkInfo"]["/Marked"]
+    alternatives = alternative_texts(pdf)
+    assert caption in alternatives["/Figure"]
+    assert alternatives["/Formula"] == [r"\frac{1}{2}" if lang == "en" else "x^2"]
+
+
+def test_a_question_by_itself_is_accessible(built):
+    from pypdf import PdfReader
+
+    assert build.question(built, "faces", given="passes=3", langs=["en"], echo=str)
+    pdf = PdfReader(built.build / "question-faces-en.pdf")
+    assert "<pdfuaid:part>1</pdfuaid:part>" in pdf.trailer["/Root"]["/Metadata"].get_data().decode()
+
+
+def test_what_cannot_be_accessible_is_printed_with_a_warning(built):
+    edit(built.notebooks / "faces.ipynb", "## Method", "#### Method")  # a level is left out
+    good, lines = build_again(built, langs=["en"])
+    edit(built.notebooks / "faces.ipynb", "#### Method", "## Method")
+    assert good and "warning: typst: the PDF is not accessible: PDF/UA-1 error: skipped" in lines
+    assert build_again(built)[0]
+
+
 # ---- pages -----------------------------------------------------------------------------------------------------------
 
 
@@ -998,11 +1045,11 @@ FLOWS = [  # chapters: (new-page, body) -> pages that are mostly blank without b
 
 @pytest.mark.parametrize(("chapters", "expected"), FLOWS)
 def test_pages_that_are_mostly_blank_are_warned_of(tmp_path, chapters, expected):
-    source = '#import "kit.typ": *\n#show: report.with(cover: false)\n'
+    source = '#import "kit.typ": *\n#show: report.with(title: "t", cover: false)\n'
     for number, (new_page, body) in enumerate(chapters):
         source += f'#question(id: "q{number}", new-page: {new_page}, title: [T])\n{body}\n'
     write_files(tmp_path, {"main.typ": source, "words.json": json.dumps(translations.FRAME)})
-    warnings = typeset(tmp_path, check_pages=True)[1]
+    warnings = typeset(tmp_path, report=True)[1]
     assert [int(re.match(r"page (\d+) is blank by \d\d%", text)[1]) for text in warnings] == expected
 
 
