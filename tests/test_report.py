@@ -279,7 +279,7 @@ def test_hostile_class_names_are_printed_as_they_are(tmp_path):
         project.notebooks / "other.ipynb", f"%% code\nfrom shown import *\nHOSTILE = {HOSTILE!r}\n{TYPST_TABLE}\n"
     )
     (tmp_path / "report/editions/complete.yaml").write_text("questions: [{notebook: other}]")
-    assert build.report(project, langs=["en"], echo=str)
+    assert build.report(project, langs=["en"], code="inline", echo=str)
     assert pdf_text(project.build / "report-complete-en.pdf").count('#panic("x") "q"') >= 4
 
 
@@ -623,6 +623,27 @@ def test_page_two_answers_every_question(built, lang):
     assert ("In short: all of 7 faces, p < .05. Every one. No more." if spaces else "無他。") in chapter
 
 
+def test_the_code_appendix_says_where_code_is(built):
+    from pypdf import PdfReader
+
+    last = " ".join(PdfReader(built.build / "report-complete-en.pdf").pages[-1].extract_text().split())
+    assert "Appendix Code The chapters print" in last and "Faces and numbers notebooks/faces.ipynb" in last
+    assert build_again(built, langs=["en"], code="none")[0]
+    assert "notebooks/faces.ipynb" not in pdf_text(built.build / "report-complete-en.pdf")
+    assert build_again(built)[0]
+
+
+def test_the_code_appendix_lists_every_listing_with_its_page(tmp_path):
+    listing = '#numbered-listing(name: "lst-a", source: "x = 1", files: ("a.py",), [A network.])'
+    chapter = f'#question(id: "q1", number: 1, title: [T])\n#pagebreak()\n{listing}\n'
+    settings = 'title: "t", cover: false'
+    source = (
+        f'#import "kit.typ": *\n#show: report.with({settings})\n{chapter}#code-appendix(("q1", "notebooks/a.ipynb"))'
+    )
+    text = pdf_text(typeset_source(tmp_path, source))
+    assert "Listing Page 1 A network. 3" in text and text.count("x = 1") == 1 and "T notebooks/a.ipynb" in text
+
+
 LONG_ANSWER = {
     "en": "Of the nine networks trained in full, the one with twice as many convolutions is the most accurate "
     "(0.648 [0.632, 0.664], n = 3,589). The others stay behind it, two of them by more than their intervals. ",
@@ -708,6 +729,8 @@ def test_an_edited_text_is_woven_in_without_a_run(built):
     edit(notebook, "# sweeps", "# another word of help")
     good, lines = build_again(built)
     text = pdf_text(built.build / "report-complete-en.pdf")
+    assert build_again(built, langs=["en"], code="inline")[0]
+    text += pdf_text(built.build / "report-complete-en.pdf")
     edit(notebook, "# A new title", "# Faces and numbers")
     edit(notebook, "# another word of help", "# sweeps")
     assert good and "written" in lines and len(runs(built)) == 2
