@@ -94,6 +94,7 @@ local function mathematics(math)
     warn('TeX that is not understood, shown as it is: ' .. formula:sub(1, 80))
     return pandoc.Code(formula)
   end
+  shown = rules.formula(shown, formula)
   if math.mathtype == 'InlineMath' then return pandoc.RawInline(rules.format, shown) end
   return rules.equation(shown, #tags == 1 and tags[1] or nil)
 end

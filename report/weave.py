@@ -92,8 +92,6 @@ def weave(chapter, project, lang, code, folder):
     files = {
         answer_file(chapter): answer_source(chapter.task.receipt(project)["failure"], parts["answer"]),
         f"{name}.typ": f'#import "kit.typ": *\n#question(..{literal(heading)}, title: [{parts["title"]}])\n{body}',
-        f"{name}-code.typ": f'#import "kit.typ": *\n#code-of({literal(settings["number"])}, '
-        f"bonus: {literal(settings['bonus'])}, [{parts['title']}], ..{literal(parts['code'])})\n",
     }
     write_files(folder, {**files, **media})
     complaints = [*translations.warnings(texts), *parts["warnings"]]
@@ -221,7 +219,7 @@ def main_file(settings, chapters, code, picture, cites, origin):
     Args:
         settings: dict of what kit.typ's `report` takes.
         chapters: list of Chapter.
-        code: "appendix" adds the code of all questions at the end.
+        code: "appendix" adds a page that says where code is: listings and notebooks.
         picture: whether there is one for the cover.
         cites: whether a chapter cites a work, so that references come at the end.
         origin: what kit.typ's `origin` takes, or None for no page of settings and provenance.
@@ -235,8 +233,9 @@ def main_file(settings, chapters, code, picture, cites, origin):
         lines.append(f"#references({literal(REFERENCES)}, chapter: {literal(settings['cover'])})")
     if origin:
         lines.append(f"#origin(..{literal(origin)})")
-    if code == "appendix":
-        lines += ["#code-appendix()", *(f'#include "{chapter.question.id}-code.typ"' for chapter in chapters)]
+    if code == "appendix" and settings["cover"]:
+        files = [(chapter.question.id, f"notebooks/{chapter.task.notebook}.ipynb") for chapter in chapters]
+        lines.append(f"#code-appendix({', '.join(map(literal, files))})")
     return "\n".join(lines) + "\n"
 
 
@@ -306,7 +305,7 @@ def typeset_report(folder, chapters):
     problems = []
     while True:
         try:
-            pdf, warnings = typeset(folder, check_pages=True)
+            pdf, warnings = typeset(folder, report=True)
             return pdf, [f"typst: {warning}" for warning in warnings], problems
         except TypesettingError as error:
             message = str(error)

@@ -279,7 +279,7 @@ def test_hostile_class_names_are_printed_as_they_are(tmp_path):
         project.notebooks / "other.ipynb", f"%% code\nfrom shown import *\nHOSTILE = {HOSTILE!r}\n{TYPST_TABLE}\n"
     )
     (tmp_path / "report/editions/complete.yaml").write_text("questions: [{notebook: other}]")
-    assert build.report(project, langs=["en"], echo=str)
+    assert build.report(project, langs=["en"], code="inline", echo=str)
     assert pdf_text(project.build / "report-complete-en.pdf").count('#panic("x") "q"') >= 4
 
 
@@ -623,6 +623,27 @@ def test_page_two_answers_every_question(built, lang):
     assert ("In short: all of 7 faces, p < .05. Every one. No more." if spaces else "無他。") in chapter
 
 
+def test_the_code_appendix_says_where_code_is(built):
+    from pypdf import PdfReader
+
+    last = " ".join(PdfReader(built.build / "report-complete-en.pdf").pages[-1].extract_text().split())
+    assert "Appendix Code The chapters print" in last and "Faces and numbers notebooks/faces.ipynb" in last
+    assert build_again(built, langs=["en"], code="none")[0]
+    assert "notebooks/faces.ipynb" not in pdf_text(built.build / "report-complete-en.pdf")
+    assert build_again(built)[0]
+
+
+def test_the_code_appendix_lists_every_listing_with_its_page(tmp_path):
+    listing = '#numbered-listing(name: "lst-a", source: "x = 1", files: ("a.py",), [A network.])'
+    chapter = f'#question(id: "q1", number: 1, title: [T])\n#pagebreak()\n{listing}\n'
+    settings = 'title: "t", cover: false'
+    source = (
+        f'#import "kit.typ": *\n#show: report.with({settings})\n{chapter}#code-appendix(("q1", "notebooks/a.ipynb"))'
+    )
+    text = pdf_text(typeset_source(tmp_path, source))
+    assert "Listing Page 1 A network. 3" in text and text.count("x = 1") == 1 and "T notebooks/a.ipynb" in text
+
+
 LONG_ANSWER = {
     "en": "Of the nine networks trained in full, the one with twice as many convolutions is the most accurate "
     "(0.648 [0.632, 0.664], n = 3,589). The others stay behind it, two of them by more than their intervals. ",
@@ -708,6 +729,8 @@ def test_an_edited_text_is_woven_in_without_a_run(built):
     edit(notebook, "# sweeps", "# another word of help")
     good, lines = build_again(built)
     text = pdf_text(built.build / "report-complete-en.pdf")
+    assert build_again(built, langs=["en"], code="inline")[0]
+    text += pdf_text(built.build / "report-complete-en.pdf")
     edit(notebook, "# A new title", "# Faces and numbers")
     edit(notebook, "# another word of help", "# sweeps")
     assert good and "written" in lines and len(runs(built)) == 2
@@ -941,6 +964,53 @@ def test_a_report_that_is_stopped_takes_its_kernels_with_it(tmp_path, number):
     assert not alive
 
 
+# ---- for everybody ---------------------------------------------------------------------------------------------------
+
+
+def alternative_texts(pdf):
+    """The alternative texts of figures and formulas, by kind, in order."""
+    found, waiting = {"/Figure": [], "/Formula": []}, [pdf.trailer["/Root"]["/StructTreeRoot"]]
+    while waiting:
+        node = waiting.pop(0).get_object()
+        if isinstance(node, dict):
+            if "/Alt" in node and node.get("/S") in found:
+                found[node["/S"]].append(str(node["/Alt"]))
+            children = node.get("/K", [])
+            waiting = [*(children if isinstance(children, list) else [children]), *waiting]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("lang", "title", "caption"), [("en", "Tiny report", "One rectangle."), ("zh-TW", "小報告", "一個長方形。")]
+)
+def test_a_report_is_accessible(built, lang, title, caption):
+    from pypdf import PdfReader
+
+    pdf = PdfReader(built.build / f"report-complete-{lang}.pdf")
+    root = pdf.trailer["/Root"]
+    assert "<pdfuaid:part>1</pdfuaid:part>" in root["/Metadata"].get_data().decode()
+    assert root["/Lang"] == lang and pdf.metadata.title == title and root["/MarkInfo"]["/Marked"]
+    alternatives = alternative_texts(pdf)
+    assert caption in alternatives["/Figure"]
+    assert alternatives["/Formula"] == [r"\frac{1}{2}" if lang == "en" else "x^2"]
+
+
+def test_a_question_by_itself_is_accessible(built):
+    from pypdf import PdfReader
+
+    assert build.question(built, "faces", given="passes=3", langs=["en"], echo=str)
+    pdf = PdfReader(built.build / "question-faces-en.pdf")
+    assert "<pdfuaid:part>1</pdfuaid:part>" in pdf.trailer["/Root"]["/Metadata"].get_data().decode()
+
+
+def test_what_cannot_be_accessible_is_printed_with_a_warning(built):
+    edit(built.notebooks / "faces.ipynb", "## Method", "#### Method")  # a level is left out
+    good, lines = build_again(built, langs=["en"])
+    edit(built.notebooks / "faces.ipynb", "#### Method", "## Method")
+    assert good and "warning: typst: the PDF is not accessible: PDF/UA-1 error: skipped" in lines
+    assert build_again(built)[0]
+
+
 # ---- pages -----------------------------------------------------------------------------------------------------------
 
 
@@ -998,11 +1068,11 @@ FLOWS = [  # chapters: (new-page, body) -> pages that are mostly blank without b
 
 @pytest.mark.parametrize(("chapters", "expected"), FLOWS)
 def test_pages_that_are_mostly_blank_are_warned_of(tmp_path, chapters, expected):
-    source = '#import "kit.typ": *\n#show: report.with(cover: false)\n'
+    source = '#import "kit.typ": *\n#show: report.with(title: "t", cover: false)\n'
     for number, (new_page, body) in enumerate(chapters):
         source += f'#question(id: "q{number}", new-page: {new_page}, title: [T])\n{body}\n'
     write_files(tmp_path, {"main.typ": source, "words.json": json.dumps(translations.FRAME)})
-    warnings = typeset(tmp_path, check_pages=True)[1]
+    warnings = typeset(tmp_path, report=True)[1]
     assert [int(re.match(r"page (\d+) is blank by \d\d%", text)[1]) for text in warnings] == expected
 
 

@@ -9,6 +9,7 @@ from . import fonts
 from .literal import literal
 
 KIT = Path(__file__).with_name("kit.typ")
+STANDARD = ["ua-1"]  # PDF/UA-1, accessible: Typst refuses an image or a formula without an alternative text
 PPI = 12  # of the pictures of pages that are looked at
 TOP, BOTTOM = 2.9, 2.7  # cm: the margins in kit.typ
 CELL = re.compile(r"^//@ cell (\S+)\n", re.M)  # written in front of every cell by the exporter
@@ -18,7 +19,7 @@ class TypesettingError(ValueError):
     """Typst refused the source."""
 
 
-def typeset(folder, main="main.typ", check_pages=False):
+def typeset(folder, main="main.typ", report=False):
     """Compiles a folder of Typst files to a PDF.
 
     Nothing is read from outside of the folder, and nothing is downloaded. The same files give the same bytes.
@@ -26,7 +27,8 @@ def typeset(folder, main="main.typ", check_pages=False):
     Args:
         folder: path with `main`, kit.typ and all that they include.
         main: name of the file to start from.
-        check_pages: whether to warn of pages that are mostly blank.
+        report: whether it is a whole report: made accessible (`STANDARD`), with warnings where that cannot be, and of
+            pages that are mostly blank.
 
     Returns:
         The PDF as bytes, and a tuple of warnings.
@@ -42,23 +44,31 @@ def typeset(folder, main="main.typ", check_pages=False):
         no_packages = str(folder / "no-packages")  # an import of a package must fail, not download
         compiler = typst.Compiler(str(folder / main), root=str(folder), font_paths=book, package_path=no_packages)
         try:
-            return _settled(compiler, check_pages)
+            return _settled(compiler, report)
         except typst.TypstError as error:
             raise TypesettingError(error.message) from None
 
 
-def _settled(compiler, check_pages, attempts=8):
+def _settled(compiler, report, attempts=8):
     """Typst sets a document five times at most; where the places of figures need more, it goes on from where it was."""
-    floating = []
+    import typst
+
+    floating, standard, complaints = [], STANDARD if report else [], []
     for _ in range(attempts):
         inputs = {"floating": json.dumps(floating)}
-        pdf, warnings = compiler.compile_with_warnings(format="pdf", sys_inputs=inputs)
+        try:
+            pdf, warnings = compiler.compile_with_warnings(format="pdf", sys_inputs=inputs, pdf_standards=standard)
+        except typst.TypstError as error:
+            if not error.message.startswith("PDF/UA"):
+                raise
+            complaints, standard = [f"the PDF is not accessible: {error.message}"], []
+            pdf, warnings = compiler.compile_with_warnings(format="pdf", sys_inputs=inputs)
         messages = dict.fromkeys(w.message for w in warnings if "unknown font family" not in w.message)
         if not any("did not converge" in message for message in messages):
             break
         floating = json.loads(compiler.query("<floats>", field="value"))
-    blank = _blank_pages(compiler, inputs) if check_pages else {}
-    return pdf, (*messages, *(f"page {page} is blank by {share:.0%}" for page, share in blank.items()))
+    blank = _blank_pages(compiler, inputs) if report else {}
+    return pdf, (*complaints, *messages, *(f"page {page} is blank by {share:.0%}" for page, share in blank.items()))
 
 
 def _blank_pages(compiler, inputs, at_most=0.6):

@@ -21,9 +21,9 @@ from .outputs import SUFFIXES, pieces
 class ToTypst(Preprocessor):
     """Put the Typst source of every cell into `cell.typst`, and into `resources` what else a report needs.
 
-    resources["typst"]: title (Typst markup), answer (id of a cell and the answer in short as Typst, or None), code
-    (list of sources for an appendix), warnings (list of str), document (arguments of kit.typ's `report`, or None in a
-    fragment); resources["outputs"]: the images, {path: bytes}.
+    resources["typst"]: title (Typst markup), answer (id of a cell and the answer in short as Typst, or None),
+    warnings (list of str), document (arguments of kit.typ's `report`, or None in a fragment);
+    resources["outputs"]: the images, {path: bytes}.
     """
 
     enabled = True
@@ -53,17 +53,11 @@ class ToTypst(Preprocessor):
             shown = [item for item in items[cell.id] if item in in_text and getattr(item, "text", None) not in with_it]
             cell["typst"] = "\n\n".join(self.source(item, media, follows.get(item)) for item in shown)
         title = found.title.shown if found.title else "#" + literal(resources["metadata"].get("name") or "notebook")
-        code = [] if inline else [item.source for item in everything if isinstance(item, cells.Code)]
         answers = [(item.answer.cell, item.answer.shown) for item in everything if isinstance(item, cells.Short)]
         answer = answers[-1] if answers else None
         warnings = list(dict.fromkeys(f"cell {cell}: {message}" for cell, message in found.warnings))
         document = None if exporter.fragment else literal({"lang": exporter.lang, "cover": False})
-        resources["typst"] = {
-            "title": title,
-            "answer": answer,
-            "document": document,
-            "code": code,
-        }
+        resources["typst"] = {"title": title, "answer": answer, "document": document}
         resources["typst"] |= {"warnings": [*warnings, *self.glyph_warnings(nb, title)]}
         resources["outputs"] = {**(resources.get("outputs") or {}), **media}
         return nb, resources
@@ -74,9 +68,8 @@ class ToTypst(Preprocessor):
         return "".join(part if isinstance(part, str) else part.shown for part in parts)
 
     def glyph_warnings(self, nb, title):
-        """Return a warning for every character that no font has, in the text and in the code of an appendix."""
-        in_appendix = self.parent.code == "appendix"
-        sources = {cell.id: cell["typst"] + (cell.source if in_appendix else "") for cell in nb.cells}
+        """Return a warning for every character that no font has, each with its cell."""
+        sources = {cell.id: cell["typst"] for cell in nb.cells}
         found = {cell: fonts.complaints(text) for cell, text in {"title": title, **sources}.items()}
         return [f"cell {cell}: {complaint}" for cell, complaints in found.items() for complaint in complaints]
 
@@ -91,7 +84,7 @@ class TypstExporter(TemplateExporter):
     code = Enum(
         ("inline", "appendix", "none"),
         "inline",
-        help="where code goes: in its place, handed to the caller for an appendix (resources.typst.code), or nowhere",
+        help="whether code stands in its place; else (two words for the same here) it does not, but for lessons",
     ).tag(config=True)
     fragment = Bool(False, help="no document around it: a chapter of a larger report").tag(config=True)
     label_prefix = Unicode("", help="put before the labels of figures, tables and headings").tag(config=True)

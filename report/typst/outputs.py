@@ -43,7 +43,7 @@ def pieces(item, prefix, media, follow=None):
             return [f"#picture({literal(stored(item, media))}{width})"]
         case Figure():
             path = stored(item.image, media) if item.image else None
-            settings = {"name": prefix + item.name, "path": path, "wide": item.wide}
+            settings = {"name": prefix + item.name, "path": path, "alt": item.caption.plain, "wide": item.wide}
             return [f"#numbered-figure(..{literal(settings)}", *behind, item.caption, "])"]
         case Table():
             header, *rows = ([APOSTROPHE.sub("’", text) for text in row] for row in (item.header, *item.rows))

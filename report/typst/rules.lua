@@ -10,9 +10,15 @@ return function(task, answer)
     return task.prefix .. name:gsub('[^%w%-_:\128-\255]', '-')
   end
 
+  local function quoted(text) return '"' .. text:gsub('%s+', ' '):gsub('[\\"]', '\\%0') .. '"' end
+
+  function rules.formula(shown, tex)  -- the TeX is what a screen reader says; ; ends the call
+    return '#formula(' .. quoted(tex) .. ', ' .. shown .. ');'
+  end
+
   function rules.equation(shown, tag)
     if not tag then return pandoc.RawInline('typst', shown) end
-    return pandoc.RawInline('typst', '#tagged("' .. tag:gsub('[\\"]', '\\%0') .. '")[' .. shown .. ']')
+    return pandoc.RawInline('typst', '#tagged(' .. quoted(tag) .. ')[' .. shown .. ']')
   end
 
   function rules.reference(name)
