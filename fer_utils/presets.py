@@ -114,7 +114,7 @@ PRESETS = {
         "optimizer": "adadelta",
         "learning_rate": 0.1,
         "batch": 32,
-        "epochs": 50,
+        "epochs": 45,
         "quick": {"epochs": 15},
     },
     # E (2019 Spring): two convs a block, l1_l2 on every kernel, rotation by up to 10π degrees and mirroring.
