@@ -68,11 +68,11 @@ def fetch() -> Path:
 def main() -> int:
     """Run the command line; return its exit status."""
     try:
-        print(data.summary(data.load(download())))
+        source = download()
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    return 0
+    return data.main([str(source)])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 from fer_utils import augment, own, training
 from fer_utils.finished import LongTraining, note
 from fer_utils.labels import CLASSES
+from fer_utils.words import duration
 
 LONG = 600  # seconds of training that a report does not begin unless it is made with TRAIN=1
 DECISIVE = ("preset", "model", "model_settings", "optimizer", "learning_rate", "batch", "precision")  # for the speed
@@ -72,13 +73,3 @@ class Rate(keras.callbacks.Callback):
         elif self.steps > 0:
             self.passed = time.perf_counter() - self.began
             self.model.stop_training = self.passed > self.seconds
-
-
-def duration(seconds):
-    """Return a time in words.
-
-    >>> duration(4500), duration(40)
-    ('1 h 15 min', '1 min')
-    """
-    hours, minutes = divmod(max(round(seconds / 60), 1), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fer_utils import data, recorded
-from fer_utils.words import words
+from fer_utils.words import duration, words
 
 KIT = Path(__file__).resolve().parents[1]
 
@@ -40,10 +40,8 @@ class Finished:
         folder: Path. info: the contents of run.json. trained_here: the name that it has, or would have, in the store.
     """
 
-    trained_here = ""
-
     def __init__(self, folder):
-        self.folder = Path(folder)
+        self.folder, self.trained_here = Path(folder), ""
         try:
             self.info = json.loads((self.folder / "run.json").read_text())
         except (OSError, ValueError) as error:
@@ -155,10 +153,10 @@ class Finished:
         name = self.folder.relative_to(recorded.FOLDER).as_posix()
         if name in recorded.names(weights=True):
             return recorded.load(name)
-        hours, settings = self.info["seconds"] / 3600, self.info["settings"]
+        time, settings = duration(self.info["seconds"]), self.info["settings"]
         note(missing=[self.trained_here], seconds=round(self.info["seconds"]))
         raise LongTraining(
-            f"{self.name} ships without its weights. Its training took {hours:.1f} hours on {self.info['processor']}; "
+            f"{self.name} ships without its weights. Its training took {time} on {self.info['processor']}; "
             f"to have them: make train PRESET={settings['preset']} PROFILE={settings['profile']} FRESH=1"
         )
 

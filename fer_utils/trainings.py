@@ -19,7 +19,7 @@ from fer_utils import data, metrics, presets, recorded, runs
 from fer_utils.finished import Finished, RunError
 from fer_utils.own import NetworkError
 from fer_utils.settings import SettingsError
-from fer_utils.words import number
+from fer_utils.words import duration, number
 
 
 def show_store():
@@ -114,8 +114,6 @@ def agreement(run, record, dataset):
     Returns:
         (agrees, line): whether the accuracy is within the 95 % interval of the recorded one, and a line that says so.
     """
-    from fer_utils.estimate import duration  # imports TensorFlow
-
     split = dataset.test_split
     truth = dataset.part(split)[1]
     now, then = run.probs(dataset, split), record.probs(dataset, split)

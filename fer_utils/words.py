@@ -108,6 +108,14 @@ def joined(texts, sentences=False):
     return first
 
 
+def duration(seconds):
+    """Return a time in words, such as "1 h 8 min"."""
+    if seconds < 120:
+        return words("{n:.0f} s", n=seconds)
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return words("{hours} h {minutes} min", hours=hours, minutes=minutes) if hours else words("{n} min", n=minutes)
+
+
 def message(text):
     """Return a text as JSON keeps it: a str, or [template, {field: the same of its value}]."""
     if isinstance(text, Words):

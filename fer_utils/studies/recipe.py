@@ -1,7 +1,7 @@
 """The recipe of a training in words: what was chosen, beside what a student report says that it chose."""
 
 from fer_utils import presets
-from fer_utils.words import joined, marked, number, words
+from fer_utils.words import duration, joined, marked, number, words
 
 # What the reports say of their trainings; True: named without its value. What is left out they do not say; for how long
 # they trained is in `presets.REPORTED`.
@@ -216,14 +216,6 @@ def penalty(network):
     found = (getattr(layer, "kernel_regularizer", None) for layer in network.layers)
     factors = [(float(getattr(one, "l1", 0)), float(getattr(one, "l2", 0))) for one in found if one]
     return factors[0] if factors else None
-
-
-def duration(seconds):
-    """Return a time in words, such as "1 h 8 min"."""
-    if seconds < 120:
-        return words("{n:.0f} s", n=seconds)
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return words("{hours} h {minutes} min", hours=hours, minutes=minutes) if hours else words("{n} min", n=minutes)
 
 
 def source(settings):
