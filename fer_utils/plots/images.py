@@ -25,17 +25,21 @@ def plot_images(images, titles=None, columns=10):
 
 
 @style.applied
-def plot_image_rows(rows):
-    """Plot the same images in several versions, one version per row with its name on the left.
+def plot_image_rows(rows, titles=None):
+    """Plot rows of images, such as versions of the same ones, with the name of each row on the left.
 
     Args:
         rows: dict of name -> (n, 48, 48, 1) or (n, 48, 48) grey levels 0…255; n <= 10 or so.
+        titles: dict of name -> n strings above the images of a row, one line or two; None: no titles.
     """
-    columns = max(map(len, rows.values()))
-    figure, axes = style.new_grid(len(rows) * (style.WIDTH - 1.2) / columns, len(rows), columns)
+    columns, titles = max(map(len, rows.values())), titles or {}
+    lines = sum(max((title.count("\n") + 1 for title in of_row), default=0) for of_row in titles.values())
+    height = len(rows) * (style.WIDTH - 1.2) / columns + 0.16 * lines
+    figure, axes = style.new_grid(height, len(rows), columns)
     for line, (name, images) in zip(axes, rows.items(), strict=True):
-        for axis, image in zip(line, images, strict=False):
-            style.show(axis, image)
+        heads = titles.get(name, [None] * len(images))
+        for axis, image, head in zip(line, images, heads, strict=False):
+            style.show(axis, image, head)
         style.row_label(line[0], name)
         line[0].spines[:].set_visible(False)
     return figure
@@ -46,7 +50,7 @@ def plot_pairs(rows):
     """Plot pairs of images, one kind of pair per row with its name on the left.
 
     Args:
-        rows: dict of name -> (images, titles): (k, 2, 48, 48, 1) grey levels 0…255 and k × 2 short strings; k <= 4.
+        rows: dict of name -> (images, titles): (k, 2, 48, 48, 1) grey levels 0…255 and k × 2 short strings; k <= 6.
     """
     most = max(3, *(len(images) for images, _ in rows.values()))  # fewer would stand far apart
     ratios = ([1, 1, 0.18] * most)[:-1]  # a gap between pairs

@@ -17,40 +17,56 @@ NESTED = ("#FFFFFF", "#FFD24D", "#F08A24", "#C0392B", "#7A1F5C", "#2B1B4D", "#11
 
 
 @style.applied
-def plot_saliency(images, maps, names):
-    """Plot each image, its map by every method, and the first method's map laid over it and used as a mask.
+def plot_class_maps(images, maps, means, names):
+    """Plot an image per class, its map laid over it, the pixels that count most, and the mean map of the class.
 
-    The maps of a column share one scale, from 0 (white) to the value above it; negative values are white. The masked
-    image keeps the fifth of the pixels that the first method finds the most important.
+    All maps of a row share one scale, from 0 (white) on; negative values are white.
+
+    Args:
+        images: (n, 48, 48, 1), one per class.
+        maps: (n, 48, 48), of these images.
+        means: (n, 48, 48), each the mean of many images of the class.
+        names: n titles.
+    """
+    figure, axes = style.new_grid(4 * 0.64 + 0.2, 4, len(images))
+    for column, image, one, mean, name in zip(axes.T, images, maps, means, names, strict=True):
+        style.show(column[0], image, name)
+        style.show(column[1], image)
+        show_map(column[1], one, scale_top(maps), alpha=0.7 * np.clip(one / scale_top(maps), 0, 1), cmap="Reds")
+        style.show(column[2], np.where(one >= np.quantile(one, 0.8), np.squeeze(image), 255))
+        style.frame(column[2])
+        show_map(column[3], mean, scale_top(means))
+    heads = [words("image"), _scaled(words("map"), maps), words("top fifth"), _scaled(words("mean map"), means)]
+    for axis, head in zip(axes[:, 0], heads, strict=True):
+        style.row_label(axis, head)
+    return figure
+
+
+def _scaled(name, maps):
+    """Return a label with the scale of its maps below it."""
+    return words("{name}\n0–{top:.2g}", name=name, top=scale_top(maps))
+
+
+@style.applied
+def plot_saliency(images, maps, names):
+    """Plot each image beside its map by every method.
+
+    The maps of a column share one scale, from 0 (white) to the value above it; negative values are white.
 
     Args:
         images: (n, 48, 48, 1).
         maps: dict of method -> (n, 48, 48).
         names: n row labels.
     """
-    first, *_ = maps.values()
-    side = (style.WIDTH - 0.75) / (len(maps) + 3)
-    figure, axes = style.new_grid(len(images) * side + 0.5, len(images), len(maps) + 3)
-    for row, image, name, one in zip(axes, images, names, first, strict=True):
-        style.show(row[0], image)
-        style.stack(style.row_label(row[0], name))
-        style.show(row[-2], image)
-        show_map(row[-2], one, scale_top(first), alpha=0.7 * np.clip(one / scale_top(first), 0, 1), cmap="Reds")
-        style.show(row[-1], np.where(one >= np.quantile(one, 0.8), np.squeeze(image), 255))
-        style.frame(row[-1])
-    for column, values in zip(axes.T[1:], maps.values(), strict=False):
+    figure, axes = style.new_grid(len(images) * 0.68 + 0.35, len(images), len(maps) + 1)
+    for axis, image, name in zip(axes[:, 0], images, names, strict=True):
+        style.show(axis, image)
+        style.row_label(axis, name)
+    for column, (name, values) in zip(axes.T[1:], maps.items(), strict=True):
         for axis, one in zip(column, values, strict=True):
             show_map(axis, one, scale_top(values))
-    for axis, head in zip(axes[0], _saliency_heads(maps), strict=True):
-        style.stack(style.small_title(axis, head))
+        style.stack(style.small_title(column[0], _scaled(name, values)))
     return figure
-
-
-def _saliency_heads(maps):
-    """Return the titles of the columns, those of the maps with their scales."""
-    methods = [words("{name}\n0–{top:.2g}", name=name, top=scale_top(values)) for name, values in maps.items()]
-    first = words("{name},\noverlaid", name=next(iter(maps)))
-    return [words("image"), *methods, first, words("its top\nfifth")]
 
 
 @style.applied
@@ -78,23 +94,23 @@ def plot_map_rows(images, rows, titles, one_scale=False):
 
 @style.applied
 def plot_region_shares(panels, by_area):
-    """Plot the share of each method's maps in a region of the face, one panel per region, a line at its area.
+    """Plot the share of each class's maps in a region of the face, one panel per region, a line at its area.
 
     Args:
-        panels: dict of region -> dict of method -> (value, low, high, …), such as a metrics.Estimate.
+        panels: dict of region -> dict of class -> (value, low, high, …), such as a metrics.Estimate.
         by_area: dict of region -> its share of the image.
     """
-    methods = list(next(iter(panels.values())))
-    figure, axes = style.new_panels(0.6 + 0.2 * len(methods), len(panels), sharey=True, sharex=True)
+    names = list(next(iter(panels.values())))
+    figure, axes = style.new_panels(0.45 + 0.15 * len(names), len(panels), sharey=True, sharex=True)
     for axis, (region, estimates) in zip(axes, panels.items(), strict=True):
-        for row, method in enumerate(methods):
-            style.draw_interval(axis, row, estimates[method], alpha=0.45)
+        for row, name in enumerate(names):
+            style.draw_interval(axis, row, estimates[name], alpha=0.45)
         axis.axvline(by_area[region], color=style.TRAIN, lw=1, ls="--")
         axis.set_title(words("{region}  (area {share:.1%})", region=region, share=by_area[region]))
         axis.tick_params(axis="y", length=0)
         axis.grid(axis="x")
         style.percent(axis.xaxis)
-    style.name_rows(axes[0], methods)
+    style.name_rows(axes[0], names)
     axes[0].set(xlim=(0, None))
     return figure
 

@@ -11,14 +11,14 @@ from fer_utils.words import words
 
 
 @style.applied
-def plot_reliability(panels):
+def plot_reliability(panels, height=2.9):
     """Plot accuracy against confidence, one panel per network; dots on the diagonal are calibrated.
 
     Args:
         panels: dict of network -> dict of name -> DataFrame from `metrics.reliability`; the first one is drawn filled,
             with intervals, areas as the numbers of images; a second one is hollow.
     """
-    figure, axes = style.new_panels(2.9, len(panels), sharey=True)
+    figure, axes = style.new_panels(height, len(panels), sharey=True)
     for axis, (network, series) in zip(axes, panels.items(), strict=True):
         axis.plot([0, 1], [0, 1], "--", color=style.QUIET, lw=0.8)
         for (name, table), color in zip(series.items(), (style.VALIDATION, style.TRAIN), strict=False):
