@@ -67,6 +67,7 @@ MAY_IMPORT = {
     "studies.matched": {"metrics", "recorded", "runs"},
     "studies.recipe": {"presets"},
     "studies.mistakes": {"labels", "metrics"},
+    "studies.parts": {"labels", "metrics"},
     "studies.duplicates": {"labels", "data", "metrics"},
     "studies.derivations": {"labels"},
     "studies.selftrain": {
@@ -186,7 +187,7 @@ ALSO = {
     "cnn": {
         *("plots.architecture", "plots.images", "plots.training", "explain.graph", "explain.blocks", "studies.recipe"),
     },
-    "confusion": {"plots.classes", "plots.networks", "studies.duplicates", "studies.mistakes"},
+    "confusion": {"plots.classes", "plots.images", "plots.networks", "studies.duplicates", "studies.mistakes"},
     "curves": {"plots.networks", "plots.training", "studies.matched", "studies.recipe"},
     "dataset": {"plots.classes", "plots.images", "studies.duplicates"},
     "dnn": {"plots.images", "plots.networks", "studies.matched", "studies.recipe"},
@@ -200,7 +201,7 @@ ALSO = {
         *("plots.images", "explain.graph", "explain.saliency", "explain.fields", "explain.maximize"),
     },
     "preprocessing": {"plots.images", "plots.training", "studies.compare"},
-    "saliency": {"plots.maps", "explain.graph", "explain.saliency", "explain.checks"},
+    "saliency": {"plots.maps", "explain.graph", "explain.saliency", "explain.checks", "studies.parts"},
     "self_training": {"plots.arms", "plots.images", "studies.compare", "studies.selftrain"},
     "systems": {"plots.networks", "plots.training"},
 }

@@ -7,14 +7,12 @@ import numpy as np
 import pandas as pd
 import papermill
 import pytest
-from lesson import definitions
 
 from fer_utils import data, ferplus, metrics, runs
 from fer_utils.studies import mistakes
 
 KIT = Path(__file__).resolve().parents[1]
 RNG = np.random.default_rng(0)
-LESSON = definitions("confusion")
 
 
 def mixed_up(there, back, n_a, n_b):
@@ -51,9 +49,26 @@ def test_a_class_without_images_is_not_tested():
     assert len(table) == 21 and table["p"].isna().sum() == table["p_holm"].isna().sum() == 6
 
 
+def test_second_choices_are_compared_with_the_other_mistakes():
+    labels = np.repeat([2, 0], 40)
+    probs = np.zeros((80, 7))
+    probs[:40, [4, 2]] = 0.6, 0.4  # class 2 is taken for 4, itself second
+    probs[40:, [6, 1, 0]] = 0.6, 0.3, 0.1
+    every, table = mistakes.truth_second(labels, probs, [(2, 4, None), (0, 6, None)])
+    assert every == metrics.share(40, 80)
+    assert [share.value for share in table["share"]] == [1, 0]
+    assert table["more"].tolist() == [True, False] and table["less"].tolist() == [False, True]
+    assert len(mistakes.truth_second(labels, probs, [])[1]) == 0
+
+
+def test_the_most_frequent_mistakes_recur():
+    labels, answers = np.array([0, 0, 2, 3, 3, 3]), np.array([1, 1, 4, 5, 5, 5])
+    assert mistakes.most_frequent(labels, answers) == [((3, 5), 3), ((0, 1), 2)]
+
+
 def test_agreement_leaves_out_ties_and_answers_that_are_none_of_the_seven_classes():
     classes, said = np.array([0, 1, 2, 3, 4, 5, 6]), np.array([0, 2, -1, 6, -1, 7, 9])
-    assert LESSON["agreement"](classes, said) == metrics.share(1, 3)
+    assert mistakes.agreement(classes, said) == metrics.share(1, 3)
 
 
 # -- the notebook, where images have twins and votes -------------------------------------------------------------------
@@ -100,5 +115,5 @@ def test_the_notebook_reports_twins_and_votes(finished, tmp_path):
     ]
     rows = {fer["name"]: fer["rows"] for fer in outputs if fer.get("kind") == "table"}
     said = json.dumps([fer["text"] for fer in outputs if fer.get("kind") == "say"])
-    assert '"seen.n:,": "5"' in said and "Without twins of training images" in said
+    assert '"seen.n:,": "5"' in said and "Without the test images that also occur in training" in said
     assert len(rows["tab-people"]) == 3

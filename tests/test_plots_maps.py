@@ -9,6 +9,7 @@ import pytest
 from fer_utils import metrics
 from fer_utils.labels import CLASSES
 from fer_utils.plots.maps import (
+    plot_class_maps,
     plot_dense_outputs,
     plot_feature_maps,
     plot_map_rows,
@@ -39,6 +40,10 @@ def saliency():
     return plot_saliency(FACES, MAPS, CLASSES[:3])
 
 
+def class_maps():
+    return plot_class_maps(FACES, *MAPS.values(), CLASSES[:3])
+
+
 def map_rows(one_scale=False):
     return plot_map_rows(FACES, MAPS, CLASSES[:3], one_scale)
 
@@ -61,7 +66,8 @@ def dense_outputs(dead=DEAD):
 
 # name: (figure, number of axes, words that must be on it)
 FIGURES = {
-    "saliency": (saliency, 3 * 5, ["Angry", "image", "guided\nbackprop\n0–10", "occlusion,\noverlaid"]),
+    "saliency": (saliency, 3 * 3, ["Angry", "guided\nbackprop\n0–10"]),
+    "class maps": (class_maps, 4 * 3, [*CLASSES[:3], "image", "top fifth", "mean map\n0–10"]),
     "map rows": (map_rows, 3 * 3, [*CLASSES[:3], "guided backprop\n0–10"]),
     "region shares": (region_shares, 2, ["eyes  (area 5.0\u00a0%)", "mouth  (area 8.0\u00a0%)", *MAPS]),
     "feature maps": (
@@ -92,16 +98,16 @@ def scale(axis):
 
 
 def test_maps_of_a_method_share_one_scale_and_lie_in_its_column():
-    axes = np.reshape(saliency().axes, (3, 5))
+    axes = np.reshape(saliency().axes, (3, 3))
     for column, maps in zip(axes.T[1:], MAPS.values(), strict=False):
         assert [scale(axis) for axis in column] == [(0, scale_top(maps))] * 3
         for axis, one in zip(column, maps, strict=True):
             np.testing.assert_array_equal(axis.images[0].get_array(), one)
 
 
-def test_the_masked_image_keeps_the_fifth_that_the_first_method_finds_most_important():
-    axes = np.reshape(saliency().axes, (3, 5))
-    for axis, face, one in zip(axes[:, -1], FACES[..., 0], MAPS["occlusion"], strict=True):
+def test_the_masked_image_keeps_the_fifth_of_the_pixels_that_count_most():
+    axes = np.reshape(class_maps().axes, (4, 3))
+    for axis, face, one in zip(axes[2], FACES[..., 0], MAPS["occlusion"], strict=True):
         masked, kept = axis.images[0].get_array(), one >= np.quantile(one, 0.8)
         np.testing.assert_array_equal(masked[kept], face[kept])
         assert (masked[~kept] == 255).all()

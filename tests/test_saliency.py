@@ -1,13 +1,15 @@
 """Explanations where the right answer is known: a linear model, a model that sees one corner, shuffled weights."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
-from lesson import definitions
 
 from fer_utils import models
 from fer_utils.explain import checks, graph, saliency
+from fer_utils.studies import parts
 
 N = 3
 CORNER = 16  # pixels
@@ -93,15 +95,6 @@ def test_integrated_gradients_are_complete(small, images, classes):
     coarse, fine = (saliency.integrated_gradients(small, images, classes, steps) for steps in (4, 100))
     coarse, fine = (np.abs(checks.completeness_gap(small, images, classes, maps)) for maps in (coarse, fine))
     assert (fine < 0.02).all() and fine.mean() < coarse.mean()
-
-
-def test_the_notebook_writes_out_the_methods_of_the_kit(small, images, classes):
-    lesson = definitions("saliency")
-    np.testing.assert_allclose(
-        lesson["gradient"](small, images, classes), saliency.gradient(small, images, classes), atol=1e-6
-    )
-    maps = lesson["smoothgrad"](small, images, classes, n=4)
-    np.testing.assert_allclose(maps, saliency.smoothgrad(small, images, classes, n=4), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", saliency.METHODS)
@@ -204,3 +197,28 @@ def test_region_shares():
 def test_spearman_of_dead_maps_is_zero():
     maps = np.arange(2 * 48 * 48).reshape(2, 48, 48)
     np.testing.assert_allclose(checks.spearman(maps, np.stack([maps[0], np.zeros((48, 48))])), [1, 0])
+
+
+def test_class_parts_finds_the_part_on_which_a_class_differs():
+    rng, classes = np.random.default_rng(0), np.repeat([0, 3, 5], 20)
+    shares = rng.uniform(0.2, 0.3, (60, 3))
+    shares[classes == 3, 2] += 0.3
+    shares[0] = np.nan
+    table = parts.class_parts(shares, classes)
+    assert len(table) == 9
+    found = table[table["more"]]
+    assert found[["label", "part"]].to_numpy().tolist() == [[3, 2]]
+    assert found["share"].iloc[0].low > found["others"].iloc[0]
+    assert len(parts.class_parts(shares[:1], classes[:1])) == 0
+
+
+def test_a_part_is_stressed_if_every_method_gives_it_more_than_its_area():
+    first = np.tile([0.5, 0.2, 0.3], (9, 1))
+    assert parts.stressed([first, first[:, [0, 2, 1]]], {"a": 0.4, "b": 0.25, "c": 0.25}) == ["a"]
+
+
+def test_parts_of_photographs_are_thirds_and_the_margin_surrounds_them():
+    names, masks = checks.parts_of(SimpleNamespace(regions=None), np.arange(2))
+    assert names[0] == "upper third" and masks.shape == (2, 48, 48)
+    assert masks[1, [0, 16, 32], 5].tolist() == [1, 2, 3]
+    assert checks.margin(1)[0, [0, 5, 6, 24], 24].tolist() == [1, 1, 0, 0]

@@ -5,10 +5,9 @@ import pandas as pd
 import tensorflow as tf
 from scipy import ndimage, stats
 
-from fer_utils import metrics
 from fer_utils.explain import graph
 from fer_utils.explain.saliency import as_floats, importance, logits_of, mean_grey
-from fer_utils.labels import CLASSES, REGIONS
+from fer_utils.labels import REGIONS
 from fer_utils.words import marked, words
 
 
@@ -148,27 +147,3 @@ def margin(n, width=6):
     masks = np.ones((n, 48, 48), int)
     masks[:, width:-width, width:-width] = 0
     return masks
-
-
-def class_parts(shares, classes):
-    """Compare the shares of the parts between the classes.
-
-    Args:
-        shares: (n, parts), of each map; rows with nan are left out.
-        classes: (n,) ints, what the maps explain.
-
-    Returns:
-        DataFrame, one row per class and part: label, part (ints), share (Share, mean of the class), others (mean of
-        the other classes), p_holm (Mann-Whitney's U test of the class against the others, Holm's over all rows).
-
-    References:
-        Mann & Whitney (1947), On a test of whether one of two random variables is stochastically larger than the other.
-    """
-    known, rows = ~np.isnan(shares).any(axis=1), []
-    for c in (c for c in range(len(CLASSES)) if (known & (classes == c)).sum() > 1):
-        own, others = shares[known & (classes == c)], shares[known & (classes != c)]
-        for part, (a, b) in enumerate(zip(own.T, others.T, strict=True)):
-            p = stats.mannwhitneyu(a, b).pvalue if len(b) else np.nan
-            rows.append((c, part, metrics.Share(*metrics.mean(a)), b.mean() if len(b) else np.nan, p))
-    table = pd.DataFrame(rows, columns=["label", "part", "share", "others", "p"])
-    return table.assign(p_holm=metrics.holm(table["p"]) if rows else [])

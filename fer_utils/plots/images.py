@@ -36,6 +36,8 @@ def plot_image_rows(rows, titles=None):
     lines = sum(max((title.count("\n") + 1 for title in of_row), default=0) for of_row in titles.values())
     height = len(rows) * (style.WIDTH - 1.2) / columns + 0.16 * lines
     figure, axes = style.new_grid(height, len(rows), columns)
+    if titles:
+        figure.get_layout_engine().set(h_pad=0.025)  # a title keeps its distance from the image above
     for line, (name, images) in zip(axes, rows.items(), strict=True):
         heads = titles.get(name, [None] * len(images))
         for axis, image, head in zip(line, images, heads, strict=False):

@@ -46,6 +46,17 @@ def most_frequent(labels, answers, n=3):
     return [(pair, count) for pair, count in found if count > 1]
 
 
+def agreement(classes, said):
+    """Return the share of images whose class is what most people say.
+
+    Args:
+        classes: (n,) ints. said: (n,) from `ferplus.most_voted`; images with -1 (a tie) or 7 and more (other answers)
+            are left out.
+    """
+    known = (said >= 0) & (said < len(CLASSES))
+    return metrics.share((classes == said)[known].sum(), known.sum())
+
+
 def asymmetry(counts):
     """Test for all 21 pairs of classes whether one is taken for the other as often as the other way round.
 
