@@ -56,8 +56,7 @@ def answered(project, edition, profile=None, given="", **how):
     for late in (False, True):  # a notebook that lists all trainings comes after those that train
         for question in chosen.questions:
             if keys.lists_runs(project.read_notebook(question.notebook)) == late:
-                new_page = chosen.begins_page(question)
-                chapters[question.id] = chapter(project, question, data, profile, new_page=new_page)
+                chapters[question.id] = chapter(project, question, data, profile)
         new = {name: made for name, made in chapters.items() if made.task not in ran}
         chapters |= answer(project, new, data, kernels, **how)
         ran += [made.task for made in chapters.values()]
@@ -82,8 +81,7 @@ def answer(project, chapters, data, kernels, **how):
     }
     run([made.task for made in short.values()], project, kernels, **how)
     return chapters | {
-        name: replace(made, postponed=chapters[name].task.postponed(project), new_page=chapters[name].new_page)
-        for name, made in short.items()
+        name: replace(made, postponed=chapters[name].task.postponed(project)) for name, made in short.items()
     }
 
 
@@ -104,19 +102,19 @@ def question(project, notebook, given="", edition="complete", profile=None, **ho
     asked = next((q for q in chosen.questions if q.notebook == notebook), Question("q1", notebook))
     alone = Question("q1", notebook, parameters=asked.parameters, wording=asked.wording)
     data = project.data_fingerprint()
-    only = {"q1": chapter(project, alone, data, profile, given, new_page=False)}
+    only = {"q1": chapter(project, alone, data, profile, given)}
     only = answer(project, only, data, execute.Kernels(project), **how)
     return make(project, f"question-{notebook}", list(only.values()), chosen, cover=False, **how)
 
 
-def chapter(project, question, data, profile=None, given="", new_page=True):
+def chapter(project, question, data, profile=None, given=""):
     """A question with the task that answers it: its parameters checked, its key made."""
     notebook = project.read_notebook(question.notebook)
     defaults = parameters.defaults(notebook)
     values = parameters.chosen(question, defaults, profile, given)
     ingredients = keys.ingredients(notebook, {**defaults, **values}, project.root, data, project.votes())
     changed = {name: value for name, value in values.items() if value != defaults[name]}
-    return Chapter(question, Task(question.notebook, changed, sha(canonical(ingredients)), ingredients), new_page)
+    return Chapter(question, Task(question.notebook, changed, sha(canonical(ingredients)), ingredients))
 
 
 def make(project, name, chapters, edition, cover, langs=None, code="appendix", echo=tell, **_):
@@ -141,6 +139,8 @@ def make(project, name, chapters, edition, cover, langs=None, code="appendix", e
             for lang in languages(project, langs)
         ]
     problems = [problem for of_language in made for problem in of_language.result()]
+    if empty := [chapter.task.notebook for chapter in chapters if weave.lacks_observation(chapter, project)]:
+        echo(f"  no observation of your own yet (cell `Your observation`): {', '.join(empty)}")
     return not _tell_problems(project, chapters, problems, echo)
 
 
@@ -177,7 +177,9 @@ def _pdf(project, name, chapters, edition, cover, lang, code, echo):
     warnings, problems, state = _warnings_of_same(stamp, pdf, key), [], "unchanged"
     if warnings is None:
         stamp.unlink(missing_ok=True)
-        warnings = [warning for chapter in chapters for warning in weave.weave(chapter, project, lang, code, folder)]
+        warnings = [
+            warning for chapter in chapters for warning in weave.weave(chapter, project, lang, code, folder, cover)
+        ]
         settings = {**texts, "lang": lang, "author": author[0], "cover": cover, "data": project.data_line(known)}
         settings |= {"collaborators": author[1]} if cover else {}
         main = _main(project, chapters, edition, settings, code, known, folder)
@@ -205,7 +207,7 @@ def _main(project, chapters, edition, settings, code, known, folder):
         trainings = provenance.trainings(receipts)
         settings["caveat"], origin = provenance.caveat(trainings, known), provenance.origin(trainings, receipts)
         picture = weave.write_picture(project, edition.picture, chapters, settings["lang"], folder)
-    return weave.main_file(settings, chapters, code, picture, cites, origin)
+    return weave.main_file(settings, chapters, folder, code, picture, cites, origin)
 
 
 def _warnings_of_same(stamp, pdf, key):

@@ -15,6 +15,8 @@ from .texts import Text
 
 HIDDEN_CELL = {"remove-cell", "papermill-error-cell-tag"}
 HIDDEN_CODE = {"hide-input", "remove-input"}
+APPENDIX = "appendix"  # tag of a heading: a report prints its section behind the chapters
+OBSERVATION = "observation"  # tag of a cell with what the author sees; empty behind its words in bold at first
 LIVE_HTML = re.compile(r"<(script|iframe|canvas|video|audio)\b", re.I)
 IN_SHORT = "**In short:**"  # the English text of a paragraph that answers its notebook's question begins with it
 LEAD = re.compile(r"\*\*[^*]+\*\*\s*")  # … and in every language with a word or two in bold
@@ -50,6 +52,13 @@ class Short:
 
     text: Text
     answer: Text
+
+
+@dataclass(eq=False)
+class Observation:
+    """What the author of the report has written of their own, in whatever language."""
+
+    text: Text
 
 
 @dataclass(eq=False)
@@ -140,10 +149,34 @@ def shown(notebook):
     return cells
 
 
+def in_appendix(notebook):
+    """Return the ids of the cells in sections (from `## …` to the next) whose heading is tagged `appendix`."""
+    inside, found = False, set()
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("## "):
+            inside = APPENDIX in tags_of(cell)
+        found |= {cell.id} if inside else set()
+    return found
+
+
+def is_observation(cell):
+    """Return whether a cell, as a dict, is one for what the author sees."""
+    return OBSERVATION in cell["metadata"].get("tags", [])
+
+
+def observed(cell):
+    """Return what the author has written into a cell for an observation, without the words that it begins with."""
+    return LEAD.sub("", cell["source"].strip(), count=1).strip()
+
+
 def items(cell, view):
-    """Yield what is shown of a cell: Text, Wording, Short, Code, Printed, Raised, Image, Figure, Table, Listing."""
+    """Yield what is shown of a cell: Text, Wording, Observation, Short, Code, Printed, Raised, Image, Figure, Table,
+    Listing."""
     tags = tags_of(cell)
-    if cell.cell_type == "markdown":
+    if is_observation(cell):
+        if observed(cell):
+            yield Observation(Text(cell.id, observed(cell)))
+    elif cell.cell_type == "markdown":
         text = Text(cell.id, _with_attachments(cell, view.images))
         yield Wording(text) if "question" in tags else text
     elif cell.cell_type == "code":

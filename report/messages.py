@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from fer_utils import words
 
+from .cells import is_observation
 from .execute import write_whole
 from .keys import tree_of
 from .translations import COMMON, FRAME, REPORT
@@ -46,7 +47,7 @@ def messages_of_notebook(notebook):
     """Return the Messages of a notebook (as `Project.read_notebook` returns it) in order."""
     found = []
     for cell in notebook["cells"]:
-        texts = [cell["source"]] if cell["cell_type"] == "markdown" else []
+        texts = [cell["source"]] if cell["cell_type"] == "markdown" and not is_observation(cell) else []
         if cell["cell_type"] == "code":
             texts = [node.value for node in texts_in(cell["source"])]
             texts += [text for _, text in comments_in(cell["source"])]

@@ -46,8 +46,7 @@ class Question:
 class Edition:
     """A report: its texts, which `translations` says in other languages, and its questions in order.
 
-    `picture` is what stands on the cover: dict of notebook, figure (its name) and caption; or empty. `new_page` says
-    whether questions begin on a new page: all (True), none (False), or those that begin a part (None).
+    `picture` is what stands on the cover: dict of notebook, figure (its name) and caption; or empty.
     """
 
     name: str
@@ -55,14 +54,7 @@ class Edition:
     edition: str
     course: str
     questions: tuple[Question, ...]
-    new_page: bool | None = None
     picture: dict = field(default_factory=dict)
-
-    def begins_page(self, question):
-        """Whether one of its questions begins on a new page."""
-        if self.new_page is None:
-            return bool(question.part) or question is self.questions[0]
-        return self.new_page
 
 
 @dataclass(frozen=True)
@@ -120,7 +112,7 @@ class Project:
         if not re.fullmatch(r"[\w-]+", name) or not path.is_file():
             raise UserError(f"no edition {name!r}; there are: {', '.join(self.editions()) or 'none'}")
         content = _read_yaml(path)
-        _check_names(content, {"title", "edition", "course", "questions", "new_page", "picture"}, path)
+        _check_names(content, {"title", "edition", "course", "questions", "picture"}, path)
         if not isinstance(content.get("questions"), list) or not content["questions"]:
             raise UserError(f"{path}: `questions` must be a list with at least one question")
         return Edition(
@@ -129,7 +121,6 @@ class Project:
             edition=_text(content.get("edition"), path, "edition"),
             course=_text(content.get("course"), path, "course"),
             questions=tuple(self._question(i + 1, q, path) for i, q in enumerate(content["questions"])),
-            new_page=content.get("new_page"),
             picture=self._picture(content.get("picture") or {}, path),
         )
 

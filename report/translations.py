@@ -12,7 +12,7 @@ from pathlib import Path
 from fer_utils import words
 from fer_utils.listings import listing_of
 
-from .cells import answers
+from .cells import answers, is_observation
 
 HERE = Path(__file__).resolve().parent
 COMMON, REPORT = "common", "report"
@@ -42,7 +42,7 @@ def say(known, name, **fields):
 def translate(notebook, known):
     """Put the texts of a Catalog into a notebook: into Markdown cells and into what `prose` keeps with outputs."""
     for cell in notebook.cells:
-        if cell.cell_type == "markdown":
+        if cell.cell_type == "markdown" and not is_observation(cell):  # the author's words are left alone
             cell.source = known.markdown(cell.source)
         for output in cell.get("outputs", []):
             if fer := output.get("metadata", {}).get("fer"):

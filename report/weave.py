@@ -32,7 +32,6 @@ class Chapter:
 
     question: Question
     task: Task
-    new_page: bool = True
     postponed: dict | None = field(default=None, hash=False)
 
 
@@ -50,7 +49,6 @@ def key(chapter, project, lang, code):
         works,
         texts,
         canonical(listings),
-        str(chapter.new_page),
         canonical(chapter.postponed),
     )
     return sha(toolchain(), *made_from, lang, code)
@@ -64,7 +62,7 @@ def toolchain():
     return sha(*versions, *(p.read_bytes() for p in sources))
 
 
-def weave(chapter, project, lang, code, folder):
+def weave(chapter, project, lang, code, folder, apart=False):
     """Writes a chapter's Typst files into a folder, if they are not there from an earlier time.
 
     Args:
@@ -73,6 +71,7 @@ def weave(chapter, project, lang, code, folder):
         lang: "en", "zh-TW", …
         code: "appendix", "inline" or "none".
         folder: Path of the PDF's Typst files.
+        apart: whether further sections and listings come behind all chapters (`typst.exporter`).
 
     Returns:
         List of warnings: missing translations and glyphs, links to nowhere, TeX that is not understood, images that
@@ -81,23 +80,29 @@ def weave(chapter, project, lang, code, folder):
     from .typst.compile import write_files
 
     record, name = folder / f"{chapter.question.id}.json", chapter.question.id
-    wanted = key(chapter, project, lang, code)
+    wanted = key(chapter, project, lang, code) + apart * "+"
     if record.is_file() and (known := json.loads(record.read_text("utf-8")))["key"] == wanted:
         return known["warnings"]
     texts = translations.catalog(project, lang, chapter.task.notebook)
-    body, media, parts = _convert(chapter, project, texts, code)
+    body, media, parts = _convert(chapter, project, texts, code, apart)
     settings = {"number": chapter.question.number, "bonus": chapter.question.bonus}
-    heading = {"id": name, **settings, "points": chapter.question.points, "new-page": chapter.new_page}
+    heading = {"id": name, **settings, "points": chapter.question.points}
     heading["part"] = texts.markdown(chapter.question.part) or None
     files = {
         answer_file(chapter): answer_source(chapter.task.receipt(project)["failure"], parts["answer"]),
         f"{name}.typ": f'#import "kit.typ": *\n#question(..{literal(heading)}, title: [{parts["title"]}])\n{body}',
     }
+    files |= {file: f'#import "kit.typ": *\n{parts[place]}' for place, file in behind_files(chapter).items()}
     write_files(folder, {**files, **media})
     complaints = [*translations.warnings(texts), *parts["warnings"]]
     warnings = [f"{chapter.task.notebook}: {complaint}" for complaint in complaints]
     write_files(folder, {record.name: json.dumps({"key": wanted, "warnings": warnings}, ensure_ascii=False)})
     return warnings
+
+
+def behind_files(chapter):
+    """Return the names of the files with what is printed behind all chapters: dict of `further` and `listings`."""
+    return {place: f"{chapter.question.id}-{place}.typ" for place in ("further", "listings")}
 
 
 def answer_file(chapter):
@@ -111,13 +116,15 @@ def answer_source(failure, answer):
     return f'#import "kit.typ": *\n{said}\n'
 
 
-def _convert(chapter, project, texts, code):
+def _convert(chapter, project, texts, code, apart):
     quicken_imports()
     from .typst.exporter import TypstExporter
 
     notebook = merged(chapter, project, texts)
-    prefix, works = f"{chapter.question.id}-", project.works
-    exporter = TypstExporter(lang=texts.lang, code=code, fragment=True, label_prefix=prefix, works=works)
+    prefix = f"{chapter.question.id}-"
+    exporter = TypstExporter(
+        lang=texts.lang, code=code, fragment=True, apart=apart, label_prefix=prefix, works=project.works
+    )
     metadata = {"name": chapter.task.notebook, "path": str(project.notebooks)}
     body, resources = exporter.from_notebook_node(notebook, {"metadata": metadata})
     before = ""
@@ -127,6 +134,12 @@ def _convert(chapter, project, texts, code):
     if receipt["failure"]:
         before += f"#failed({literal(failure_line(receipt['failure']))})\n"
     return before + body, resources["outputs"], resources["typst"]
+
+
+def lacks_observation(chapter, project):
+    """Return whether the author has not yet written what they see, where a notebook has a cell for it."""
+    asked = [cell for cell in project.read_notebook(chapter.task.notebook)["cells"] if cells.is_observation(cell)]
+    return any(not cells.observed(cell) for cell in asked)
 
 
 def failure_line(failure):
@@ -213,13 +226,14 @@ def _after_title(notebook):
     return titles[-1] + 1 if titles else 0
 
 
-def main_file(settings, chapters, code, picture, cites, origin):
+def main_file(settings, chapters, folder, code, picture, cites, origin):
     """The Typst source that holds the chapters together.
 
     Args:
         settings: dict of what kit.typ's `report` takes.
-        chapters: list of Chapter.
-        code: "appendix" adds a page that says where code is: listings and notebooks.
+        chapters: list of Chapter, whose files are in the folder.
+        folder: Path of the PDF's Typst files.
+        code: "appendix" adds the listings, and where all other code is.
         picture: whether there is one for the cover.
         cites: whether a chapter cites a work, so that references come at the end.
         origin: what kit.typ's `origin` takes, or None for no page of settings and provenance.
@@ -231,12 +245,25 @@ def main_file(settings, chapters, code, picture, cites, origin):
     lines += [f'#include "{chapter.question.id}.typ"' for chapter in chapters]
     if cites:
         lines.append(f"#references({literal(REFERENCES)}, chapter: {literal(settings['cover'])})")
+    if further := [chapter for chapter in chapters if _has_cells(folder / behind_files(chapter)["further"])]:
+        lines.append(f"#further-results({_included(further, 'further')})")
     if origin:
         lines.append(f"#origin(..{literal(origin)})")
     if code == "appendix" and settings["cover"]:
         files = [(chapter.question.id, f"notebooks/{chapter.task.notebook}.ipynb") for chapter in chapters]
-        lines.append(f"#code-appendix({', '.join(map(literal, files))})")
+        listed = [chapter for chapter in chapters if _has_cells(folder / behind_files(chapter)["listings"])]
+        lines.append(f"#code-appendix({', '.join(map(literal, files))}, listings: ({_included(listed, 'listings')}))")
     return "\n".join(lines) + "\n"
+
+
+def _has_cells(file):
+    return "\n//@ cell " in file.read_text("utf-8")
+
+
+def _included(chapters, place):
+    """Return pairs of id and content in Typst, with a comma behind each."""
+    pairs = [(literal(chapter.question.id), literal(behind_files(chapter)[place])) for chapter in chapters]
+    return " ".join(f"({name}, include {file})," for name, file in pairs)
 
 
 def _answer(chapter):
@@ -311,6 +338,7 @@ def typeset_report(folder, chapters):
             message = str(error)
         files = {f"{chapter.question.id}.typ": chapter.task.notebook for chapter in chapters}
         files |= {answer_file(chapter): chapter.task.notebook for chapter in chapters}
+        files |= {file: chapter.task.notebook for chapter in chapters for file in behind_files(chapter).values()}
         if (folder / COVER).is_file():
             files[COVER] = "cover"
         refused = [(file, cell) for file in files for cell in refused_cells(folder, file, message)]
@@ -319,4 +347,5 @@ def typeset_report(folder, chapters):
         for file, cell in refused:
             problems.append(f"{files[file]}: cell {cell} cannot be typeset: {message}")
             replace_cell(folder, file, cell, message)
-            (folder / file).with_suffix(".json").unlink(missing_ok=True)  # so that it is woven anew the next time
+            woven = folder / f"{file.removesuffix('.typ').partition('-')[0]}.json"
+            woven.unlink(missing_ok=True)  # so that it is woven anew the next time

@@ -17,8 +17,8 @@ import nbformat
 import pytest
 from catalogs import write_catalogs
 from fer_report import __main__ as command
-from fer_report import build, cells, execute, keys, parameters, provenance, texts, translations
-from fer_report.project import Edition, Project, Question
+from fer_report import build, cells, execute, keys, messages, parameters, provenance, texts, translations
+from fer_report.project import Project
 from fer_report.terminal import screen
 from fer_report.typst import compile, fonts
 from fer_report.typst.compile import typeset, write_files
@@ -547,14 +547,21 @@ def test_mistakes_are_told_without_a_traceback(tmp_path, capsys, name, content, 
 
 
 ENGLISH = [
-    *("Tiny report", "Contents", "Question 1 · 1 %", "Faces and numbers", "Which faces?", "Question 2", "Another one"),
+    *(
+        "Tiny report",
+        "Answers at a glance",
+        "Question 1 · 1 %",
+        "Faces and numbers",
+        "Which faces?",
+        "Question 2",
+        "Another one",
+    ),
     *("See Figure 1, Table 1, Figure", "Figure 1 One rectangle.", "Table 1 All.", "class", "#x[", "It took 3 passes."),
     *("Before the end.", "Code", "passes = 3"),
 ]
 IN_CHINESE = [
     *(
         "小報告",
-        "目錄",
         "第1題·佔1%",
         "臉與數字",
         "哪些臉？",
@@ -596,17 +603,17 @@ def test_cover_parts_and_provenance(built, lang, words):
     assert text.count("629,077") == 2  # in the appendix; the cover has no numbers
 
 
-# language -> what stands on page 2; Figure 1 and Question 1 are on page 4
+# language -> what stands on page 2; Figure 1 and Question 1 are on page 3
 ANSWERS = {
     "en": [
         *(
             "Answers at a glance",
-            "1 1 % Faces and numbers All of 7 faces, p < .05. Every one. 1 4",
-            "2 Another one – 4",
+            "1 1 % Faces and numbers All of 7 faces, p < .05. Every one. 1 3",
+            "2 Another one – 3",
         ),
         *("on the 1,598 images of the test split (public)", "±2.2 to ±2.4 points", "2 of 2 settings"),
     ],
-    "zh-TW": ["答案一覽", "1佔1%臉與數字7張臉全部。無一例外。14", "2另一本筆記–4", "1,598張", "±2.2至±2.4"],
+    "zh-TW": ["答案一覽", "1佔1%臉與數字7張臉全部。無一例外。13", "2另一本筆記–3", "1,598張", "±2.2至±2.4"],
 }
 
 
@@ -619,7 +626,7 @@ def test_page_two_answers_every_question(built, lang):
     for words in ANSWERS[lang]:
         assert words in (text if spaces else text.replace(" ", "")), (words, text)
     assert "No more" not in text and "無他" not in text and len(pages[1]["/Annots"]) >= 6
-    chapter = " ".join(pages[3].extract_text().split())
+    chapter = " ".join(pages[2].extract_text().split())
     assert ("In short: all of 7 faces, p < .05. Every one. No more." if spaces else "無他。") in chapter
 
 
@@ -627,21 +634,25 @@ def test_the_code_appendix_says_where_code_is(built):
     from pypdf import PdfReader
 
     last = " ".join(PdfReader(built.build / "report-complete-en.pdf").pages[-1].extract_text().split())
-    assert "Appendix Code The chapters print" in last and "Faces and numbers notebooks/faces.ipynb" in last
+    assert (
+        "Appendix Code The code that the answers rest on." in last and "Faces and numbers notebooks/faces.ipynb" in last
+    )
     assert build_again(built, langs=["en"], code="none")[0]
     assert "notebooks/faces.ipynb" not in pdf_text(built.build / "report-complete-en.pdf")
     assert build_again(built)[0]
 
 
-def test_the_code_appendix_lists_every_listing_with_its_page(tmp_path):
+def test_listings_and_further_sections_stand_behind_the_chapters(tmp_path):
     listing = '#numbered-listing(name: "lst-a", source: "x = 1", files: ("a.py",), [A network.])'
-    chapter = f'#question(id: "q1", number: 1, title: [T])\n#pagebreak()\n{listing}\n'
-    settings = 'title: "t", cover: false'
-    source = (
-        f'#import "kit.typ": *\n#show: report.with({settings})\n{chapter}#code-appendix(("q1", "notebooks/a.ipynb"))'
-    )
+    source = f"""#import "kit.typ": *
+#show: report.with(title: "t", cover: false)
+#question(id: "q1", number: 1, title: [T])
+#further-results(("q1", [== More]),)
+#code-appendix(("q1", "notebooks/a.ipynb"), listings: (("q1", [{listing}]),))"""
     text = pdf_text(typeset_source(tmp_path, source))
-    assert "Listing Page 1 A network. 3" in text and text.count("x = 1") == 1 and "T notebooks/a.ipynb" in text
+    parts = ["Question 1 · T", "More", "Code", "Listing 1 A network.", "x = 1", "T notebooks/a.ipynb"]
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
 
 
 LONG_ANSWER = {
@@ -664,7 +675,7 @@ def test_fifteen_long_answers_fit_one_page(tmp_path, lang):
 
     pages, sizes = PdfReader(io.BytesIO(pdf)).pages, []
     pages[1].extract_text(visitor_text=lambda text, _, matrix, font, size: text.strip() and sizes.append(size))
-    assert pages[1].extract_text().count("3,589") == 15 and "Contents" in pages[2].extract_text()
+    assert pages[1].extract_text().count("3,589") == 15 and "Question 1" in pages[2].extract_text()
     assert min(sizes) >= 7
 
 
@@ -1025,6 +1036,37 @@ def shown_by_prose(**fer):
     return new_output("display_data", {**data, "text/plain": "-"}, metadata={"fer": fer})
 
 
+@pytest.mark.parametrize("apart", [True, False])
+def test_sections_tagged_appendix_and_listings_are_kept_apart_in_a_report(apart):
+    listing = shown_by_prose(
+        kind="listing", name="lst-a", caption=["Code.", {}], places=[["a.py", "f"]], source="x = 1"
+    )
+    short = shown_by_prose(kind="say", text=["**In short:** the answer.", {}])
+    cells = [
+        new_markdown_cell("# T"),
+        new_code_cell("x", outputs=[listing]),
+        new_markdown_cell("## More", metadata={"tags": ["appendix"]}),
+        new_markdown_cell("Of it."),
+        new_code_cell("y", outputs=[short]),
+        new_markdown_cell("## Next"),
+    ]
+    exporter = TypstExporter(code="appendix", fragment=True, apart=apart)
+    chapter, resources = exporter.from_notebook_node(new_notebook(cells=cells), {"metadata": {}})
+    further, listings = (resources["typst"][place] for place in ("further", "listings"))
+    assert "the answer" in chapter and "Next" in chapter
+    assert [("Of it." in text, "x = 1" in text) for text in (chapter, further, listings)] == (
+        [(False, False), (True, False), (False, True)] if apart else [(True, True), (False, False), (False, False)]
+    )
+
+
+@pytest.mark.parametrize(("written", "printed"), [("", False), (" Brows *count*.", True)])
+def test_an_observation_is_printed_once_it_is_written(written, printed):
+    cell = new_markdown_cell(f"**Your observation:**{written}", metadata={"tags": [cells.OBSERVATION]})
+    source, _ = TypstExporter(fragment=True).from_notebook_node(new_notebook(cells=[cell]), {"metadata": {}})
+    assert ("#observation[" in source, "#emph[count]" in source) == (printed, printed)
+    assert "Your observation" not in source and not messages.messages_of_notebook({"cells": [cell]})
+
+
 LAST = {  # what an answer in short stays with
     "text": shown_by_prose(kind="say", text=["LAST words.", {}]),
     "figure": shown_by_prose(kind="figure", name="fig-x", caption=["LAST figure.", {}]),
@@ -1058,19 +1100,19 @@ def test_a_figure_stays_in_its_section(lines):
     assert text.index("LAST figure") < text.index("Next section") and text.count("A line.") == lines + 2
 
 
-TALL = "#block(height: 23cm, breakable: false, fill: gray)[tall]"
-FLOWS = [  # chapters: (new-page, body) -> pages that are mostly blank without being the last of a part
-    ([("false", "A line."), ("true", "Another.")], []),
-    ([("false", f"A line. {TALL}")], [1]),
-    ([("false", "A line."), ("true", f"A line. {TALL} A line. {TALL}"), ("true", "A line.")], [2]),
+TALL = "#block(height: 24.5cm, breakable: false, fill: gray)[tall]"
+FLOWS = [  # bodies of chapters -> pages that are mostly blank, though the next one does not begin on purpose
+    (["A line.", "Another."], []),
+    ([f"A line. {TALL}"], [1]),
+    (["A line. #begin-page()", f"A line. {TALL} A line. {TALL} #begin-page()", "A line."], [2]),
 ]
 
 
 @pytest.mark.parametrize(("chapters", "expected"), FLOWS)
 def test_pages_that_are_mostly_blank_are_warned_of(tmp_path, chapters, expected):
     source = '#import "kit.typ": *\n#show: report.with(title: "t", cover: false)\n'
-    for number, (new_page, body) in enumerate(chapters):
-        source += f'#question(id: "q{number}", new-page: {new_page}, title: [T])\n{body}\n'
+    for number, body in enumerate(chapters):
+        source += f'#question(id: "q{number}", title: [T])\n{body}\n'
     write_files(tmp_path, {"main.typ": source, "words.json": json.dumps(translations.FRAME)})
     warnings = typeset(tmp_path, report=True)[1]
     assert [int(re.match(r"page (\d+) is blank by \d\d%", text)[1]) for text in warnings] == expected
@@ -1078,17 +1120,6 @@ def test_pages_that_are_mostly_blank_are_warned_of(tmp_path, chapters, expected)
 
 def test_pages_are_measured_within_their_margins(tmp_path):
     assert f"top: {compile.TOP}cm, bottom: {compile.BOTTOM}cm" in compile.KIT.read_text("utf-8")
-
-
-def begins(**how):
-    questions = [Question("q1", "a"), Question("q2", "b", part="II"), Question("q3", "c")]
-    made = Edition("x", "", "", "", tuple(questions), **how)
-    return [made.begins_page(question) for question in questions]
-
-
-def test_questions_begin_a_page_where_a_part_does_or_as_the_edition_says():
-    assert begins() == [True, True, False]
-    assert begins(new_page=True) == [True] * 3 and begins(new_page=False) == [False] * 3
 
 
 # ---- plain notebooks -------------------------------------------------------------------------------------------------

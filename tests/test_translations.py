@@ -238,8 +238,8 @@ def test_a_further_language_is_a_folder_of_catalogs(tmp_path, monkeypatch):
     assert build.report(project, echo=lines.append)
     assert (tmp_path / "ran").read_text() == "xx"  # once more: its figure says something new
     text = pdf_text(project.build / "report-complete-xx.pdf")
-    assert {"«Tiny»", "«Faces»", "«2 faces.»", "«A curve.»", "«Contents»"} <= set(re.findall(r"«[^»]*»", text))
-    assert "Contents" not in re.sub(r"«[^»]*»", "", text) and not [line for line in lines if "warning" in line]
+    assert {"«Tiny»", "«Faces»", "«2 faces.»", "«A curve.»", "«In short»"} <= set(re.findall(r"«[^»]*»", text))
+    assert "In short" not in re.sub(r"«[^»]*»", "", text) and not [line for line in lines if "warning" in line]
 
     write_catalogs(project.locale / "xx", {"common": texts | {"{n} faces.": "«only {n}»"}})
     assert build.report(Project(tmp_path), echo=str)

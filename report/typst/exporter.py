@@ -22,7 +22,8 @@ class ToTypst(Preprocessor):
     """Put the Typst source of every cell into `cell.typst`, and into `resources` what else a report needs.
 
     resources["typst"]: title (Typst markup), answer (id of a cell and the answer in short as Typst, or None),
-    warnings (list of str), document (arguments of kit.typ's `report`, or None in a fragment);
+    further and listings (Typst of what a report prints behind its chapters), warnings (list of str), document
+    (arguments of kit.typ's `report`, or None in a fragment);
     resources["outputs"]: the images, {path: bytes}.
     """
 
@@ -45,32 +46,59 @@ class ToTypst(Preprocessor):
         )
         media = dict(found.media)
         in_text = [item for item in everything if inline or not isinstance(item, cells.Code) or item.lesson]
+        places = self.places(nb, items)
+        in_chapter = [item for item in in_text if places[item] == "chapter"]
         follows = {  # an answer in short is set together with what is before it
-            before: item.text for before, item in pairwise(in_text) if isinstance(item, cells.Short)
+            before: item.text for before, item in pairwise(in_chapter) if isinstance(item, cells.Short)
         }
         with_it = set(follows.values())
+
+        def source(cell, place):
+            shown = [item for item in items[cell.id] if item in in_text and places[item] == place]
+            shown = [item for item in shown if getattr(item, "text", None) not in with_it]
+            return "\n\n".join(self.source(item, media, follows.get(item)) for item in shown)
+
+        behind = {
+            place: "".join(f"//@ cell {cell.id}\n{text}\n\n" for cell in nb.cells if (text := source(cell, place)))
+            for place in ("further", "listings")
+        }
         for cell in nb.cells:
-            shown = [item for item in items[cell.id] if item in in_text and getattr(item, "text", None) not in with_it]
-            cell["typst"] = "\n\n".join(self.source(item, media, follows.get(item)) for item in shown)
+            cell["typst"] = source(cell, "chapter")
         title = found.title.shown if found.title else "#" + literal(resources["metadata"].get("name") or "notebook")
         answers = [(item.answer.cell, item.answer.shown) for item in everything if isinstance(item, cells.Short)]
         answer = answers[-1] if answers else None
+        sources = {"title": title} | {cell.id: cell["typst"] for cell in nb.cells} | behind
         warnings = list(dict.fromkeys(f"cell {cell}: {message}" for cell, message in found.warnings))
         document = None if exporter.fragment else literal({"lang": exporter.lang, "cover": False})
-        resources["typst"] = {"title": title, "answer": answer, "document": document}
-        resources["typst"] |= {"warnings": [*warnings, *self.glyph_warnings(nb, title)]}
+        resources["typst"] = {"title": title, "answer": answer, "document": document, **behind}
+        resources["typst"] |= {"warnings": [*warnings, *self.glyph_warnings(sources)]}
         resources["outputs"] = {**(resources.get("outputs") or {}), **media}
         return nb, resources
+
+    def places(self, nb, items):
+        """Return where each item is printed: dict of item -> "chapter", or behind it "further" or "listings".
+
+        Args:
+            nb: the notebook.
+            items: dict of id of a cell -> its items.
+        """
+        apart = cells.in_appendix(nb) if self.parent.apart else set()
+
+        def place(cell, item):
+            if self.parent.apart and self.parent.code == "appendix" and isinstance(item, cells.Listing):
+                return "listings"
+            return "further" if cell in apart and not isinstance(item, cells.Short) else "chapter"
+
+        return {item: place(cell, item) for cell, of_cell in items.items() for item in of_cell}
 
     def source(self, item, media, follow=None):
         """Return an item's Typst source, with the texts that pandoc has filled in."""
         parts = pieces(item, self.parent.label_prefix, media, follow)
         return "".join(part if isinstance(part, str) else part.shown for part in parts)
 
-    def glyph_warnings(self, nb, title):
-        """Return a warning for every character that no font has, each with its cell."""
-        sources = {cell.id: cell["typst"] for cell in nb.cells}
-        found = {cell: fonts.complaints(text) for cell, text in {"title": title, **sources}.items()}
+    def glyph_warnings(self, sources):
+        """Return a warning for every character that no font has, each with its cell; `sources`: cell -> Typst."""
+        found = {cell: fonts.complaints(text) for cell, text in sources.items()}
         return [f"cell {cell}: {complaint}" for cell, complaints in found.items() for complaint in complaints]
 
 
@@ -87,6 +115,10 @@ class TypstExporter(TemplateExporter):
         help="whether code stands in its place; else (two words for the same here) it does not, but for lessons",
     ).tag(config=True)
     fragment = Bool(False, help="no document around it: a chapter of a larger report").tag(config=True)
+    apart = Bool(
+        False,
+        help="a chapter of a report: what is tagged `appendix`, and listings with code=appendix, come behind all",
+    ).tag(config=True)
     label_prefix = Unicode("", help="put before the labels of figures, tables and headings").tag(config=True)
     works = Dict(help="address -> key in the report's bibliography; a link to it becomes a citation").tag(config=True)
 

@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-from ..cells import Code, Figure, Image, Listing, Printed, Raised, Short, Table, Wording
+from ..cells import Code, Figure, Image, Listing, Observation, Printed, Raised, Short, Table, Wording
 from ..texts import Text
 from .literal import literal
 
@@ -30,6 +30,8 @@ def pieces(item, prefix, media, follow=None):
             return [item]
         case Wording(text=text):
             return ["#wording[\n", text, "\n]"]
+        case Observation(text=text):
+            return ["#observation[\n", text, "\n]"]
         case Short(text=text):
             return ["#in-short[\n", text, "\n]"]
         case Code(source=source):
