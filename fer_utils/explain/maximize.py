@@ -51,6 +51,12 @@ class Stripes(NamedTuple):
         """(n,) bool: more than half of the power has one direction, more than twice as much as in noise."""
         return self.shares > 0.5
 
+    @property
+    def period(self):
+        """float: median of the periods of what has a wave; NaN where nothing has."""
+        waves = self.periods[np.isfinite(self.periods)]
+        return float(np.median(waves)) if len(waves) else math.nan
+
 
 SECTOR = 20.0  # degrees to either side
 
