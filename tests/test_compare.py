@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fer_utils import metrics
@@ -86,6 +87,12 @@ class TestCompareArms:
         assert [column[0] for column in printed.values()] == ["plain", 2, "60.0 ± 14.1", "–", "–", "–"]
         assert printed["accuracy"][1] == "90.0"
         assert printed["difference"][1].startswith("+30.0 [+")
+
+    @pytest.mark.parametrize(("low", "p", "unadjusted"), [(1, 0.2, True), (1, 0.01, False), (-1, 0.2, False)])
+    def test_an_interval_that_contradicts_the_adjusted_test_is_called_unadjusted(self, low, p, unadjusted):
+        said = compare.told(pd.Series({"difference": 2, "low": low, "high": 3, "p_holm": p}))
+        assert said.startswith("+2.0 [") and f"p = {p:.3f}" in said
+        assert ("not adjusted" in said) == unadjusted
 
     def test_formatted_scores(self):
         arms = {"plain": self.plain, "better": self.better}

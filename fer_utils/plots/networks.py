@@ -70,7 +70,7 @@ def plot_bags(table, references):
         table: DataFrame of the notebook `ensemble`: size, accuracy, gain, disagreement of each ensemble.
         references: dict of name -> accuracy, drawn as lines across the right panel.
     """
-    figure, (left, right) = style.new_panels(2.6, 2)
+    figure, (left, right) = style.new_panels(2.1, 2)
     _draw_gains(left, table[table["size"] > 1])
     right.plot(table["size"], table["accuracy"], "o", color=style.QUIET, ms=2.5, alpha=0.6, label=words("an ensemble"))
     means = table.groupby("size")["accuracy"].mean()
