@@ -205,7 +205,7 @@ def _main(project, chapters, edition, settings, code, known, folder):
     cites, origin, picture = weave.write_references(project, chapters, folder), None, False
     if settings["cover"]:
         trainings = provenance.trainings(receipts)
-        settings["caveat"], origin = provenance.caveat(trainings, known), provenance.origin(trainings, receipts)
+        settings["caveat"], origin = provenance.caveat(trainings, known), provenance.origin(trainings, receipts, known)
         picture = weave.write_picture(project, edition.picture, chapters, settings["lang"], folder)
     return weave.main_file(settings, chapters, folder, code, picture, cites, origin)
 

@@ -3,6 +3,8 @@
 import math
 from collections import Counter, defaultdict
 
+from fer_utils import words
+
 from . import translations
 
 TESTS = ("public", "test", "private", "val")  # an accuracy is that of the first of these splits
@@ -76,33 +78,34 @@ def _test_of(record):
     return split, record["scores"][split]["n"]
 
 
-def origin(records, receipts):
-    """Everything on the page of settings and provenance.
+def origin(records, receipts, known):
+    """Everything on the page of settings and provenance, numbers as a Catalog's language writes them.
 
     Returns:
-        Dict of lists of rows (strings): `trainings` (name, [changed settings, where it was recorded, if it was],
-        images, parameters, epochs, seconds, accuracy on validation), `notebooks` (name, parameters, key, seconds),
-        `machine` (words and values).
+        Dict of lists of rows (strings): `trainings` (name, with † if recorded, changed settings, images, parameters,
+        epochs, seconds, accuracy on validation), `notebooks` (name, parameters, key, seconds), `machine` (words and
+        values); and `recorded`, where and when that was, or "".
     """
+    recorded = {f"{record['processor']}, {record['finished'][:10]}": None for record in records if record["recorded"]}
     return {
-        "trainings": [_training(record) for record in records],
+        "trainings": [_training(record, known) for record in records],
+        "recorded": "; ".join(recorded),
         "notebooks": [_notebook(receipt) for receipt in receipts],
         "machine": _machine(records, receipts),
     }
 
 
-def _training(record):
+def _training(record, known):
     settings = record["settings"]
     changed = ", ".join(f"{name} = {_plain(value)}" for name, value in record["changed"].items())
-    where = f"{record['processor']}, {record['finished'][:10]}" if record["recorded"] else ""
     return [
-        f"{settings['preset']} · {settings['profile']} · {settings['seed']}",
-        [changed, where],
+        f"{settings['preset']} · {settings['profile']} · {settings['seed']}" + "†" * bool(record["recorded"]),
+        changed,
         f"{record['data']['training_images']:,}",
         f"{record['parameters']:,}",
         str(record["epochs"]),
         f"{record['seconds']:,.0f}",
-        f"{record['scores']['val']['value']:.3f}" if "val" in record["scores"] else "–",
+        known.say(words.number(record["scores"]["val"]["value"], ".1%")) if "val" in record["scores"] else "–",
     ]
 
 
@@ -114,7 +117,7 @@ def _plain(value):
 
 
 def _notebook(receipt):
-    parameters = ", ".join(f"{name} = {value!r}" for name, value in receipt["parameters"].items())
+    parameters = ", ".join(f"{name} = {value!r}" for name, value in receipt["parameters"].items() if value is not None)
     return [receipt["notebook"], parameters, receipt["key"], f"{receipt['seconds']:,.0f}"]
 
 

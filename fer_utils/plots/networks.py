@@ -49,7 +49,7 @@ def plot_shifts(pixels, estimates, baseline=None):
         estimates: dict of network -> list of metrics.Estimate, one per distance.
         baseline: accuracy of always predicting the most frequent class, or None.
     """
-    figure, (axis,) = style.new_panels(2.4)
+    figure, (axis,) = style.new_panels(1.7)
     for (name, points), color in zip(estimates.items(), cycle(style.NETWORKS), strict=False):
         value, low, high, _ = np.array(points).T
         axis.fill_between(pixels, low, high, color=color, alpha=0.15, lw=0)

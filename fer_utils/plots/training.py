@@ -18,7 +18,7 @@ def plot_curves(histories):
     Returns:
         Figure with one row per run, the loss on the left, the accuracy on the right.
     """
-    figure = style.new_figure(0.4 + 1.5 * len(histories))
+    figure = style.new_figure(0.4 + 1.2 * len(histories))
     axes = figure.subplots(len(histories), 2, squeeze=False, sharex="col", sharey="col")
     for row, (name, history) in zip(axes, histories.items(), strict=True):
         for axis, quantity in zip(row, QUANTITIES, strict=True):
