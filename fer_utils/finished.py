@@ -77,11 +77,6 @@ class Finished:
         """Operations of the training in PFLOP: those of the forward passes times 3, as backward costs twice as much."""
         return 3e-15 * self.info["flops"] * self.info["epochs"] * self.info["data"]["training_images"]
 
-    @property
-    def depth(self):
-        """How many convolutional and dense layers its network has."""
-        return sum("Conv" in layer["kind"] or layer["kind"] == "Dense" for layer in self.info["layers"])
-
     def logits(self, dataset, split, tta=False):
         """Return logits (n, 7) float32 of the images of a split, in the order of `dataset.part(split)`.
 

@@ -1,6 +1,7 @@
 """Arms with several seeds, and rare classes, on cases small enough to work out by hand."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -101,6 +102,11 @@ class TestCompareArms:
         assert list(columns) == ["arm", "accuracy", "difference", "p (Holm)", "macro-F1", "its difference"]
         assert columns["arm"] == ["plain", "better"] and columns["its difference"][0] == "–"
         assert columns["macro-F1"] == [f"{100 * value:.1f}" for value in f1["macro_f1"]]
+
+
+def test_the_depth_is_that_of_layers_with_kernels():
+    kinds = ["InputLayer", "StandardisedConv2D", "BatchNormalization", "Flatten", "Dense", "Dropout", "Dense"]
+    assert compare.depth(SimpleNamespace(info={"layers": [{"kind": kind} for kind in kinds]})) == 3
 
 
 def test_mean_accuracy_has_the_interval_of_its_images():

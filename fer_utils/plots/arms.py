@@ -26,7 +26,14 @@ def plot_augmentation(plain, augmented):
     for axis, arm in zip(axes, plain, strict=True):
         for seeds, line in ((plain[arm], "-"), (augmented[arm], "--")):
             for history, (column, (color, _)) in itertools.product(seeds, looks.items()):
-                axis.plot(history["epoch"], history[column], line, color=color, lw=1.1, marker="." if len(history) < 2 else None)
+                axis.plot(
+                    history["epoch"],
+                    history[column],
+                    line,
+                    color=color,
+                    lw=1.1,
+                    marker="." if len(history) < 2 else None,
+                )
         axis.set(title=arm, xlabel=words("epoch"))
         axis.grid(axis="y")
         style.whole_numbers(axis.xaxis)

@@ -93,7 +93,7 @@ def _draw_gains(axis, several):
         axis.plot(100 * rows["disagreement"], rows["gain"], "o", color=color, ms=3.5, label=f"{size}")
     axis.axhline(0, color=style.QUIET, lw=0.8, zorder=0)
     axis.set_xlabel(words("mean disagreement of two members, % of images"))
-    axis.set_ylabel(words("gain over its members' mean, points"))
+    axis.set_ylabel(words("gain over its members, points"))
     axis.legend(title=words("members"), title_fontsize=7, handletextpad=0.1, ncols=-(-(len(sizes) + 1) // 5))
 
 

@@ -124,6 +124,11 @@ def formatted_arms(compared):
     }
 
 
+def depth(run):
+    """Return how many convolutional and dense layers the network of a `Finished` run has."""
+    return sum("Conv" in layer["kind"] or layer["kind"] == "Dense" for layer in run.info["layers"])
+
+
 def told(row):
     """Say a difference with its interval and its adjusted p-value, for a sentence.
 

@@ -512,7 +512,9 @@ def judge(pseudo_labels, truth):
             right = metrics.share(int((labels == truth)[given].sum()), int(given.sum()))
             shares = class_shares(labels)
             distance = np.abs(shares - true_shares).sum() / 2
-            rows.append((number, right.n, right.value, right.low, right.high, int(shares.argmax()), shares.max(), distance))
+            rows.append(
+                (number, right.n, right.value, right.low, right.high, int(shares.argmax()), shares.max(), distance)
+            )
     columns = ["round", "n", "precision", "low", "high", "top", "top_share", "distance"]
     return pd.DataFrame(rows, columns=columns)
 
