@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
-WIDTH = 15.8 / 2.54  # inches: the text width of the report: letters keep their size
+WIDTH = 16.6 / 2.54  # inches: the text width of the report: letters keep their size
 SMALL = 7  # points: the smallest letters
 INK, QUIET = "#222222", "#8A8A8A"
 TRAIN, VALIDATION = "#C0392B", "#1F5FA8"  # red training, blue validation
