@@ -8,6 +8,7 @@ Q       ?= cnn
 PRESET  ?= A
 P       ?=
 DATA    ?=
+ORDER   ?=
 CODE    ?= appendix
 TEST    ?=
 IMAGES  ?=
@@ -23,6 +24,9 @@ REPORT   = $(BIN)/python -m fer_report
 
 ifneq ($(DATA),)
 export FER_DATA := $(if $(wildcard $(DATA)),$(abspath $(DATA)),$(DATA))
+endif
+ifneq ($(ORDER),)
+export FER_ORDER := $(ORDER)
 endif
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
