@@ -89,7 +89,7 @@ def choose(path: Path, kinds: dict[str, Kind], images: list[str]) -> tuple[Calla
         return read_npz, names
     if names := [name for name in sorted(kinds) if kinds[name].name == "npy"]:
         return read_npy, names
-    if names := only(kinds, path, "train", "val", "test"):
+    if (names := only(kinds, path, "train", "val", "test")) and names != only(kinds, path, "val"):
         return read_tables, names
     if images and not shows_classes(images) and (names := only(kinds, path, "answers")):
         return read_numbered_images, names + images
@@ -112,7 +112,7 @@ def settled(rows: Rows) -> tuple[Rows, str]:
     Returns:
         The rows, and what is there of a source that was cut, such as "13,000/35,887"; "" of others.
     """
-    n, notes = official.first_rows(rows.images, rows.labels), list(rows.notes)
+    n, notes = official.first_rows(rows), list(rows.notes)
     if rows.split is None and n:
         rows = rows._replace(split=official.official_split(n))
         notes.append("The images are those of fer2013.csv in its order, which says how they are split.")
@@ -121,7 +121,7 @@ def settled(rows: Rows) -> tuple[Rows, str]:
         rows, notes = rows._replace(split=split), [*notes, note]
     if rows.numbered and not n:
         notes += official.check_order(rows)
-    missing, note = official.cut(rows, n)
+    missing, note = official.cut(rows.split, n)
     return rows._replace(notes=(*notes, *([note] if note else []))), missing
 
 

@@ -1,7 +1,6 @@
 """Read arrays that somebody saved with NumPy: an .npz, or .npy files in a folder, under the usual names."""
 
 import re
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -11,7 +10,7 @@ import numpy as np
 
 from fer_utils.labels import CLASSES, SPLITS
 from fer_utils.readers.classes import labels_of
-from fer_utils.readers.files import Files, reading, unpacked
+from fer_utils.readers.files import DAMAGE, Files, reading, unpacked
 from fer_utils.readers.pixels import images_of
 from fer_utils.readers.rows import DataError, Rows, joined
 from fer_utils.readers.splits import SPLIT_WORDS, usage
@@ -28,8 +27,16 @@ USUAL = "x_train, y_train, x_test, y_test, or images, labels, split"
 def read_npz(files: Files, names: list[str]) -> Rows:
     """Read an .npz with images and labels, in parts or with an array `split`."""
     name = names[0]
-    with loading(name), unpacked(name, files[name]) as stream, np.load(stream) as arrays:
-        return read_arrays(name, {key: (lambda key=key: arrays[key]) for key in arrays.files})
+    with unpacked(name, files[name]) as stream:
+        with loading(name):
+            arrays = np.load(stream)
+        return read_arrays(name, {key: partial(loaded, name, arrays, key) for key in arrays.files})
+
+
+def loaded(name: str, arrays, key: str) -> np.ndarray:
+    """Return an array of an .npz."""
+    with loading(f"{name}, array {key}"):
+        return arrays[key]
 
 
 def read_npy(files: Files, names: list[str]) -> Rows:
@@ -39,8 +46,13 @@ def read_npy(files: Files, names: list[str]) -> Rows:
         with loading(name), unpacked(name, files[name]) as stream:
             return np.load(stream)
 
-    stems = {PurePath(name).stem: (lambda name=name: load(name)) for name in names}
-    return read_arrays(str(PurePath(names[0]).parent), stems)
+    return read_arrays(str(PurePath(names[0]).parent), {array_name(name): partial(load, name) for name in names})
+
+
+def array_name(name: str) -> str:
+    """Return the name of the array in a file: train/x.npy is train_x."""
+    folder, stem = PurePath(name).parent.name, PurePath(name).stem
+    return f"{folder}_{stem}" if folder.lower() in PARTS else stem
 
 
 @contextmanager
@@ -49,9 +61,9 @@ def loading(name: str) -> Iterator[None]:
     with reading(name):
         try:
             yield
-        except DataError:
-            raise
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError, SyntaxError, struct.error) as error:
+        except Exception as error:  # NumPy raises many types for a damaged array
+            if isinstance(error, DAMAGE):
+                raise
             raise DataError(f"{name}: not readable ({error}). Copy it again, or save plain arrays.") from error
 
 

@@ -22,18 +22,15 @@ SHOWN = {"label": "emotion", "pixels": "pixels", "usage": "Usage"}  # the offici
 PIXEL_COLUMN = re.compile(r"[a-z_. ]*[0-9]+(x[0-9]+)?")  # pixel0, p_1, 2303, 48x48
 
 SAVE = "np.savez_compressed('fer2013.npz', x_train=…, y_train=…, x_test=…, y_test=…)"
+PICKLE = f"is a pickle, which may run any code and is not read. Open it where it comes from, and save: {SAVE}."
 REFUSED = {  # first bytes -> what the file is, and what to do
     b"\x89HDF": f"is an HDF5 file. Open it with h5py or pandas, and save its arrays: {SAVE}.",
-    b"\x80\x02": f"is a pickle, which may run any code and is not read. Open it where it comes from and save: {SAVE}.",
-    b"\x80\x03": f"is a pickle, which may run any code and is not read. Open it where it comes from and save: {SAVE}.",
-    b"\x80\x04": f"is a pickle, which may run any code and is not read. Open it where it comes from and save: {SAVE}.",
-    b"\x80\x05": f"is a pickle, which may run any code and is not read. Open it where it comes from and save: {SAVE}.",
+    **dict.fromkeys((b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5"), PICKLE),
     b"MATLAB": f"is a MATLAB file. Open it with scipy.io.loadmat, and save its arrays: {SAVE}.",
     b"SQLite": "is a database. Write its table as fer2013.csv with pandas' to_csv.",
-    b"Rar!": "is a RAR archive, which Python does not open. Unpack it and name its folder, or pack it as a zip.",
-    b"7z\xbc\xaf": "is a 7z archive, which Python does not open. Unpack it and name its folder, or pack it as a zip.",
-    b"<!doctype": "is a web page, such as one that asks for a login. Log in and download the file itself.",
-    b"<html": "is a web page, such as one that asks for a login. Log in and download the file itself.",
+    b"Rar!": "is a RAR archive. Unpack it and name its folder, or pack it as a zip.",
+    b"7z\xbc\xaf": "is a 7z archive. Unpack it and name its folder, or pack it as a zip.",
+    **dict.fromkeys((b"<!doctype", b"<html"), "is a web page, such as a login. Log in, and download the file itself."),
     b"version https://git-lfs": "is Git LFS' pointer to the file. Fetch the file itself: git lfs pull.",
 }
 
@@ -90,7 +87,7 @@ def identify_binary(name: str, head: bytes) -> Kind | None:
     if head.startswith(b"\xd0\xcf\x11\xe0") and name.lower().endswith(".xls"):
         return Kind("excel")
     begins = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if begins[:1] in (b"{", b"[") and re.search(rb'"(pixels?|features?)"\s*:', head):
+    if begins[:1] in (b"{", b"[") and re.search(rb'"(pixels?|features?|emotion)"\s*:', head):
         return Kind("json")
     what = next((what for magic, what in REFUSED.items() if begins[:30].lower().startswith(magic.lower())), "")
     return Kind("", f"{name}: {what}") if what else None
@@ -136,8 +133,8 @@ def roles_of(columns: list[str]) -> tuple[str, ...]:
 
 def kind_of(name: str, roles: tuple[str, ...], columns: list[str]) -> str:
     """Return which of FER2013's tables has these columns; "" for none."""
-    named = re.search(r"(?:^|[^a-z])(train|test|val)|$", PurePath(name).name.lower())[1] or ""  # Kaggle's two files may
-    match [role in roles for role in ("label", "pixels", "usage", "id")]:  # have the same header
+    named = re.search(r"(?:^|[^a-z])(train|test|val(?=id|[^a-z]))|$", PurePath(name).name.lower())[1] or ""
+    match [role in roles for role in ("label", "pixels", "usage", "id")]:  # Kaggle's two files may have one header
         case [True, True, True, _]:
             return "complete"
         case [True, True, False, _]:

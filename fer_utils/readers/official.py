@@ -49,20 +49,18 @@ def note_md5(name: str, md5) -> str:
 # --- how the official file begins -------------------------------------------------------------------------------------
 
 
-def first_rows(images: np.ndarray, labels: np.ndarray) -> int:
-    """Return n if these are the first n rows of fer2013.csv, as far as its checksums tell; else 0.
+def first_rows(rows: Rows) -> int:
+    """Return n if a source begins with the first n rows of fer2013.csv, as far as its checksums tell; else 0.
 
-    Args:
-        images: (N, 48, 48, 1) uint8. labels: (N,).
+    n is the number of all rows, or, where a test set stands for both, that of the training images.
     """
-    lengths = [length for length in sorted(BEGINNINGS) if length <= len(images) <= sum(SIZES.values())]
-    if not lengths:
-        return 0
-    for length in (lengths[0], lengths[-1]):  # the first is quick, and wrong for most other sources
-        sums = zlib.crc32(images[:length]), zlib.crc32(labels[:length].astype(np.uint8))
-        if sums != BEGINNINGS[length]:
+    n = int(np.sum(rows.split == "train")) if rows.split is not None and "test" in rows.split else len(rows.labels)
+    lengths = [length for length in sorted(BEGINNINGS) if length <= n <= sum(SIZES.values())]
+    for length in lengths[:1] + lengths[-1:]:  # the first is quick, and wrong for most other sources
+        images, labels = rows.images[:length], rows.labels[:length].astype(np.uint8)
+        if (zlib.crc32(images), zlib.crc32(labels)) != BEGINNINGS[length]:
             return 0
-    return len(images)
+    return n if lengths else 0
 
 
 def official_split(n: int) -> np.ndarray:
@@ -70,22 +68,22 @@ def official_split(n: int) -> np.ndarray:
     return np.repeat(list(SIZES), list(SIZES.values()))[:n]
 
 
-def cut(rows: Rows, n: int) -> tuple[str, str]:
+def cut(split: np.ndarray, n: int) -> tuple[str, str]:
     """Say how much is missing where a source is the beginning of the official file and ends within one of its parts.
 
     Args:
-        rows: the whole source. n: number of first rows that are those of fer2013.csv.
+        split: (N,) of the whole source. n: number of first rows that are those of fer2013.csv.
 
     Returns:
         What is there, "13,000/35,887", and a note; both "" where nothing was cut.
     """
     total, ends = sum(SIZES.values()), np.cumsum(list(SIZES.values())).tolist()
-    if n != len(rows.labels) or n in (0, *ends) or not np.array_equal(rows.split, official_split(n)):
+    if n in (0, *ends) or not np.array_equal(split[:n], official_split(n)):
         return "", ""
-    parts = ", ".join(f"{np.sum(rows.split == part):,} of {size:,} {part}" for part, size in SIZES.items())
+    parts = ", ".join(f"{np.sum(split[:n] == part):,} of {size:,} {part}" for part, size in SIZES.items())
     return f"{n:,}/{total:,}", (
-        f"These are only the first {n:,} of the {total:,} rows of FER2013 ({parts}): "
-        "unless somebody cut the file on purpose, its download was, and it should be downloaded again."
+        f"The source begins as fer2013.csv does, but has only the first {n:,} of its {total:,} rows ({parts}). "
+        "Unless somebody cut it on purpose, its download was cut: download it again."
     )
 
 
@@ -102,11 +100,11 @@ def check_order(rows: Rows) -> tuple[str, ...]:
         DataError: the counts are those of another order.
     """
     given = os.environ.get("FER_ORDER", "").strip()
-    train = np.isin(rows.split, ("train", "val")) & (rows.labels >= 0)
-    several = [np.bincount(rows.labels[part], minlength=len(CLASSES)) for part in (train, rows.labels >= 0)]
-    order = next(filter(None, map(exact_order, several)), None) or (None if given else likely_order(several[0]))
+    known = np.isin(rows.split, ("train", "val")) & (rows.labels >= 0), rows.labels >= 0
+    counts, total = (np.bincount(rows.labels[part], minlength=len(CLASSES)) for part in known)
+    order = exact_order(counts) or exact_order(total) or (None if given else likely_order(counts))
     if order not in (None, OFFICIAL):
-        raise DataError(wrong_order(several[0], order, given))
+        raise DataError(wrong_order(counts, order, given))
     if given:
         return (f"The numbers of the classes were read in the order of ORDER={given}.",)
     if order:
@@ -144,17 +142,13 @@ def fits(counts: np.ndarray, order: Iterable[str]) -> bool:
 
 def wrong_order(counts: np.ndarray, order: tuple[str, ...], given: str) -> str:
     """Return the message for a source whose classes are in another order."""
-    there = ", ".join(f"{count:,}" for count in counts.tolist())
-    usual = ", ".join(f"{count:,}" for count in COUNTS["train"])
+    there = ", ".join(f"{count:,} {name}" for count, name in zip(counts.tolist(), OFFICIAL, strict=True))
     if given:
-        return (
-            f"ORDER={given} (FER_ORDER) does not fit the data: read so, the classes have {there} images; "
-            f"{listed(OFFICIAL)} have {usual} in FER2013's Training. Remove ORDER or name another."
-        )
+        return f"ORDER={given} (FER_ORDER) is wrong: the training images would be {there}. Remove or correct it."
     return (
-        f"The classes 0 to 6 have {there} images, and FER2013's Training has {usual} of {listed(OFFICIAL)}: "
-        f"here they are in the order {listed(order)}. Say so: ORDER={name_of(order)} with make, "
-        f"or FER_ORDER in the environment. If they are in the official order all the same: ORDER=official."
+        f"The classes are numbers in another order than FER2013's: read in that, the training images would be {there}. "
+        f"Their counts fit {listed(order)}. Say so: ORDER={name_of(order)} with make, or FER_ORDER in the environment; "
+        "or ORDER=official if the numbers are FER2013's all the same."
     )
 
 

@@ -35,18 +35,20 @@ class Place(NamedTuple):
 
 
 def place_of(name: str) -> Place:
-    """Return what the two innermost folders of an image, in any order, and its file name say."""
+    """Return what the two innermost folders of an image and its file name say."""
     *folders, file = ["", "", *PureWindowsPath(name).parts]
-    stem = file.rsplit(".", 1)[0]
     outer, inner = (folder.strip().lower() for folder in folders[-2:])
-    split = next((FOLDERS[folder] for folder in (outer, inner) if folder in FOLDERS), None)
-    label = next((folder for folder in (inner, outer) if is_class(folder)), None)
-    if not is_class(inner) and inner not in FOLDERS:  # a class further out says nothing about a folder in it
-        label = None
-    if label is None and inner in FOLDERS:
-        label = next(iter(re.findall(r"^[a-z]{3,}(?=[\s_.-]*[0-9(])", stem.lower())), None)
-        label = label if label and is_class(label) else "" if FOLDERS[inner] == "test" else None
-    return Place(split if label != "" or inner in FOLDERS else None, split_in_name(stem), label)
+    named = split_in_name(file)
+    if is_class(inner):
+        return Place(FOLDERS.get(outer), named, inner)
+    if inner not in FOLDERS:
+        return Place(FOLDERS.get(outer), named, None)
+    if is_class(outer):
+        return Place(FOLDERS[inner], named, outer)
+    word = re.match(r"([a-z]{3,})[\s_.-]*[0-9(]", file.lower())  # train/happy_12.png
+    if word and is_class(word[1]):
+        return Place(FOLDERS[inner], named, word[1])
+    return Place("test", named, "") if FOLDERS[inner] == "test" else Place(None, None, None)
 
 
 def is_class(folder: str) -> bool:

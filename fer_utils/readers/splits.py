@@ -27,9 +27,9 @@ def usage(text: str) -> str:
     return SPLIT_WORDS[word]
 
 
-def split_in_name(stem: str) -> str | None:
+def split_in_name(name: str) -> str | None:
     """Return the split that a file name such as PublicTest_123 states; None if it states none."""
-    match = re.match(r"(training|publictest|privatetest)[\s_.-]*[0-9]", stem.lower())
+    match = re.match(r"(training|publictest|privatetest)[\s_.-]*[0-9]", name.lower())
     return USAGES[match[1]] if match else None
 
 

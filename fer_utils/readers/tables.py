@@ -52,7 +52,7 @@ def collected(name: str, kind: Kind, rows: Iterable[tuple[int, list[str]]]) -> R
     (label_at,), (usage_at,) = columns.get("label", [None]), columns.get("usage", [None])
     pixels, numbers, labels, usages = Cells(name), [], [], []
     for row, cells in rows:
-        pixels.add(row, " ".join([cells[i] for i in (first, *more)]) if more else cells[first])
+        pixels.add(row, " ".join([cells[i] for i in (first, *more)]) if more else cells[first].strip())
         numbers.append(row)
         labels.append("" if label_at is None else cells[label_at].strip())
         usages.append("" if usage_at is None else cells[usage_at].strip())
@@ -100,6 +100,8 @@ def cells_of(line: str, kind: Kind, following: Iterator[tuple[int, str]]) -> lis
     quoted = '"' in line  # rare; str.split is much faster than csv.reader
     while quoted and line.count('"') % 2 and len(line) < LONGEST and (more := next(following, None)):
         line += more[1]
+    if quoted and line.count('"') % 2:
+        raise ValueError(f"a quote is opened and not closed: {shown(line.strip())}")
     cells = next(csv.reader(io.StringIO(line), delimiter=kind.delimiter)) if quoted else line.split(kind.delimiter)
     if len(cells) != len(kind.roles):
         raise ValueError(f"{len(cells)} cells where the header has {len(kind.roles)}: {shown(line.strip())}")
