@@ -382,7 +382,7 @@ def test_the_official_order_tells_the_split(folder, as_official):
 @pytest.mark.parametrize("text", [FER2013, KAGGLE_TRAIN], ids=["three columns", "two"])
 def test_a_file_that_ends_within_a_row_says_so(folder, share, text):
     path = put({"fer2013.csv": text[: int(share * len(text))]})(folder)
-    with pytest.raises(DataError, match="ends within this row: if its download was cut.*remove the row"):
+    with pytest.raises(DataError, match="ends within this row, and fer2013.csv has 35,888: if its download was cut.*remove this row"):
         data.load(path)
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
     data.load(path)

@@ -63,7 +63,7 @@ def read(path: Path) -> tuple[Rows, str]:
         if reader == read:  # the one archive in a folder
             rows, name = read(Path(names[0]))
         else:
-            rows, missing = settled(reader(files, names))
+            rows, missing = settled(path, reader(files, names))
             name = f"{title.name}, {missing}" if missing else title.name
     unread = [PurePath(name).name for name in kinds.keys() - set(names) if kinds[name].name != "votes"]
     return rows._replace(notes=rows.notes + note_unread(unread)), name
@@ -106,7 +106,7 @@ def choose(path: Path, kinds: dict[str, Kind], images: list[str]) -> tuple[Calla
     raise nothing_readable(path, kinds)
 
 
-def settled(rows: Rows) -> tuple[Rows, str]:
+def settled(path: Path, rows: Rows) -> tuple[Rows, str]:
     """Complete what a reader has found: a split where the source has none, the order of the classes, what is missing.
 
     Returns:
@@ -120,7 +120,7 @@ def settled(rows: Rows) -> tuple[Rows, str]:
         split, note = own_split(rows.images, rows.labels)
         rows, notes = rows._replace(split=split), [*notes, note]
     if rows.numbered and not n:
-        notes += official.check_order(rows)
+        notes += official.check_order(path, rows)
     missing, note = official.cut(rows.split, n)
     return rows._replace(notes=(*notes, *([note] if note else []))), missing
 

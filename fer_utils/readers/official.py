@@ -90,11 +90,11 @@ def cut(split: np.ndarray, n: int) -> tuple[str, str]:
 # --- the order of the classes -----------------------------------------------------------------------------------------
 
 
-def check_order(rows: Rows) -> tuple[str, ...]:
+def check_order(path, rows: Rows) -> tuple[str, ...]:
     """Check by their counts that the classes are in the official order, and return notes.
 
     Args:
-        rows: with a split; their classes are numbers in the source.
+        path: of the source. rows: with a split; their classes are numbers in the source.
 
     Raises:
         DataError: the counts are those of another order.
@@ -104,7 +104,7 @@ def check_order(rows: Rows) -> tuple[str, ...]:
     counts, total = (np.bincount(rows.labels[part], minlength=len(CLASSES)) for part in known)
     order = exact_order(counts) or exact_order(total) or (None if given else likely_order(counts))
     if order not in (None, OFFICIAL):
-        raise DataError(wrong_order(counts, order, given))
+        raise DataError(f"{path}: {wrong_order(counts, order, given)}")
     if given:
         return (f"The numbers of the classes were read in the order of ORDER={given}.",)
     if order:
@@ -144,9 +144,9 @@ def wrong_order(counts: np.ndarray, order: tuple[str, ...], given: str) -> str:
     """Return the message for a source whose classes are in another order."""
     there = ", ".join(f"{count:,} {name}" for count, name in zip(counts.tolist(), OFFICIAL, strict=True))
     if given:
-        return f"ORDER={given} (FER_ORDER) is wrong: the training images would be {there}. Remove or correct it."
+        return f"ORDER={given} (FER_ORDER) is wrong: with it, the training images would be {there}. Remove or correct it."
     return (
-        f"The classes are numbers in another order than FER2013's: read in that, the training images would be {there}. "
+        f"the classes are numbers in another order than FER2013's: read in that one, the training images would be {there}. "
         f"Their counts fit {listed(order)}. Say so: ORDER={name_of(order)} with make, or FER_ORDER in the environment; "
         "or ORDER=official if the numbers are FER2013's all the same."
     )

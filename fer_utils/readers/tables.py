@@ -10,7 +10,7 @@ import numpy as np
 from fer_utils.readers.classes import labels_of
 from fer_utils.readers.files import BLOCK, Ahead, Files, unpacked
 from fer_utils.readers.kinds import Kind, identify, kind_of, roles_of
-from fer_utils.readers.official import note_md5
+from fer_utils.readers.official import SIZES, note_md5
 from fer_utils.readers.pixels import Cells
 from fer_utils.readers.rows import DataError, Rows, at, joined, progress, shown
 from fer_utils.readers.splits import usage
@@ -33,8 +33,8 @@ def read_table(name: str, opener: Callable) -> Rows:
     except DataError as error:
         if ends_within(name, opener, kind, last[0]):
             error = DataError(
-                f"{error} The file ends within this row: if its download was cut, download it again; "
-                f"to use what is there, remove the row."
+                f"{error} The file ends within this row, and fer2013.csv has {sum(SIZES.values()) + 1:,}: "
+                "if its download was cut, download it again; to use what is there, remove this row."
             )
         raise error from None
     return rows._replace(notes=(note_md5(name, md5), *rows.notes))
