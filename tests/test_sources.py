@@ -182,6 +182,21 @@ READ = {
     "classes above splits": (put({f"{WORDS[i]}/{SIDES[i]}/{i}.png": encoded(i) for i in range(35)}), "test"),
     "classes in file names": (put({f"{SIDES[i]}/{WORDS[i]}_{i}.png": encoded(i) for i in range(35)}), "test"),
     "classes in numbered folders": (put(class_folders(SPELLINGS["numbers"])), "test", GUESSED),
+    "images named in a csv": (
+        put({f"imgs/{i}.png": encoded(i) for i in range(35)}
+            | {"a.csv": table("path,emotion,Usage", cells=lambda i: (rf".\imgs\{i}.png", WORDS[i], USAGE[i]))}),
+        "public private",
+    ),
+    "images named in a csv, folders say the split": (
+        put({"labels.csv": table("filename,label", cells=lambda i: (f"{SIDES[i]}/img{i}.png", LABELS[i]))}
+            | {f"{side}/img{i}.png": encoded(i) for i, side in enumerate(SIDES)} | {"example 1.png": encoded(0)}),
+        "test", GUESSED, "1 images that have no row in labels.csv were not read",
+    ),
+    "images named in a csv, without a split": (
+        put({"labels.csv": table("image,label", cells=lambda i: (f"im{i}", LABELS[i]))}
+            | {f"faces/im{i}.png": encoded(i) for i in range(35)}),
+        "test", MADE,
+    ),
     "other classes beside": (
         put({f"{WORDS[i]}/{i}.png": encoded(i) for i in range(35)} | {"contempt/1.png": encoded(0)}),
         "test", "1 images outside the folders of the classes",
@@ -382,7 +397,7 @@ def test_the_official_order_tells_the_split(folder, as_official):
 @pytest.mark.parametrize("text", [FER2013, KAGGLE_TRAIN], ids=["three columns", "two"])
 def test_a_file_that_ends_within_a_row_says_so(folder, share, text):
     path = put({"fer2013.csv": text[: int(share * len(text))]})(folder)
-    with pytest.raises(DataError, match="ends within this row, and fer2013.csv has 35,888: if its download was cut.*remove this row"):
+    with pytest.raises(DataError, match="ends within this row, and fer2013.csv has 35,888:.*remove this row"):
         data.load(path)
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
     data.load(path)
@@ -390,7 +405,13 @@ def test_a_file_that_ends_within_a_row_says_so(folder, share, text):
 
 # --- what is refused, with the way on ---------------------------------------------------------------------------------
 
+LISTED = {f"faces/im{i}.png": encoded(i) for i in range(9)}
 REFUSED = {
+    "a row without its image": (put(LISTED | {"a.csv": "image,label\nim0,1\nim77,1\n"}), "row 3", "'im77' is not there"),
+    "an image in two rows": (put(LISTED | {"a.csv": "image,label\nim0,1\nim0.png,1\n"}), "row 3", "is there twice"),
+    "an image in two folders": (
+        put(LISTED | {"b/im0.png": encoded(0), "a.csv": "image,label\nim0,1\n"}), "row 2", "more than once",
+    ),
     "name and folder disagree": (
         put(NAMED | {"test/happy/Training_99.png": encoded(0)}), "Training_99.png", "split train", "folder is test",
     ),
@@ -450,6 +471,7 @@ def test_tables_that_pandas_reads_are_read_where_it_can(folder, monkeypatch):
 # --- damage of every kind ---------------------------------------------------------------------------------------------
 
 FUZZED = {
+    "images and csv": put({"a.csv": "image,label\nim0,1\nim3.png,4\n"} | {f"b/im{i}.png": encoded(i) for i in (0, 3)}),
     "csv": put({"a.csv": FER2013}),
     "quoted csv": quoted("json"),
     "wide csv": wide(f"emotion,{COLUMNS},Usage", lambda i: (LABELS[i], NUMBERS[i], USAGE[i])),

@@ -29,7 +29,7 @@ from fer_utils.readers.pictures import (
     IMAGE_SUFFIXES,
     read_class_folders,
     read_image,
-    read_numbered_images,
+    read_listed_images,
     shows_classes,
 )
 from fer_utils.readers.pixels import parse_pixels
@@ -92,7 +92,7 @@ def choose(path: Path, kinds: dict[str, Kind], images: list[str]) -> tuple[Calla
     if (names := only(kinds, path, "train", "val", "test")) and names != only(kinds, path, "val"):
         return read_tables, names
     if images and not shows_classes(images) and (names := only(kinds, path, "answers")):
-        return read_numbered_images, names + images
+        return read_listed_images, names + images
     if images and shows_classes(images):
         return read_class_folders, images
     if names := only(kinds, path, "unsplit"):

@@ -16,7 +16,8 @@ ROLES = {
     **dict.fromkeys(("emotion", "emotions", "label", "labels", "class", "target", "expression", "y"), "label"),
     **dict.fromkeys(("pixels", "pixel", "pixel_values", "feature", "features"), "pixels"),
     **dict.fromkeys(("usage", "split", "set", "subset"), "usage"),
-    "id": "id",
+    **dict.fromkeys(("id", "image_id", "filename", "file_name", "file", "filepath", "path", "image_path", "img"), "id"),
+    **dict.fromkeys(("image", "image_name", "img_name", "img_path", "name"), "id"),
 }
 SHOWN = {"label": "emotion", "pixels": "pixels", "usage": "Usage"}  # the official names, as messages show them
 PIXEL_COLUMN = re.compile(r"[a-z_. ]*[0-9]+(x[0-9]+)?")  # pixel0, p_1, 2303, 48x48
@@ -141,7 +142,7 @@ def kind_of(name: str, roles: tuple[str, ...], columns: list[str]) -> str:
             return named or ("train" if "feature" in [column.strip().lower() for column in columns] else "unsplit")
         case [False, True, False, has_id] if has_id or named == "test":
             return "test"
-        case [True, False, False, True] if "submission" not in name.lower():
+        case [True, False, _, True] if "submission" not in name.lower():
             return "answers"
     return ""
 

@@ -144,9 +144,9 @@ def wrong_order(counts: np.ndarray, order: tuple[str, ...], given: str) -> str:
     """Return the message for a source whose classes are in another order."""
     there = ", ".join(f"{count:,} {name}" for count, name in zip(counts.tolist(), OFFICIAL, strict=True))
     if given:
-        return f"ORDER={given} (FER_ORDER) is wrong: with it, the training images would be {there}. Remove or correct it."
+        return f"ORDER={given} (FER_ORDER) is wrong: the training images would be {there}. Remove or correct it."
     return (
-        f"the classes are numbers in another order than FER2013's: read in that one, the training images would be {there}. "
+        f"the classes are numbers, but not in FER2013's order: in that, the training images would be {there}. "
         f"Their counts fit {listed(order)}. Say so: ORDER={name_of(order)} with make, or FER_ORDER in the environment; "
         "or ORDER=official if the numbers are FER2013's all the same."
     )

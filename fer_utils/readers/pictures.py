@@ -14,10 +14,11 @@ from fer_utils.readers.classes import labels_of, number, word_label
 from fer_utils.readers.files import Files
 from fer_utils.readers.kinds import identify
 from fer_utils.readers.rows import EXPECTED, SIZE, DataError, Rows, at, progress, shown
-from fer_utils.readers.splits import COMPATIBLE, FOLDERS, split_in_name
+from fer_utils.readers.splits import COMPATIBLE, FOLDERS, split_in_name, usage
 from fer_utils.readers.tables import rows_of
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm")
+IMAGE_SUFFIX = r"\.(png|jpe?g|bmp|tiff?|webp|pgm)$"
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM")
 
 
@@ -102,13 +103,66 @@ def in_folder(name: str) -> Iterator[None]:
         raise DataError(f"{name}: its folder names no class: {error}. Rename or remove it.") from None
 
 
-def read_numbered_images(files: Files, names: list[str]) -> Rows:
+def read_listed_images(files: Files, names: list[str]) -> Rows:
+    """Read images whose labels are in a csv: by their numbers, or by the names of their files."""
+    answers, *images = names
+    kind = identify(answers, files[answers])
+    id_at = kind.roles.index("id")
+    first = next((cells[id_at] for _, cells in rows_of(answers, files[answers], kind)), "")
+    by_number = not first or re.sub(IMAGE_SUFFIX, "", first.strip()).isdecimal()
+    return (read_numbered_images if by_number else read_named_images)(files, answers, images)
+
+
+def read_named_images(files: Files, answers: str, images: list[str]) -> Rows:
+    """Read images that a csv names, with their labels and, if it has a column Usage, their splits."""
+    kind = identify(answers, files[answers])
+    at_role = {role: kind.roles.index(role) for role in ("id", "label", "usage") if role in kind.roles}
+    of_file, rows, names, tokens, split = {}, [], [], [], []
+    for image in images:
+        of_file.setdefault(PurePath(image).name.lower(), []).append(image)
+    for row, cells in rows_of(answers, files[answers], kind):
+        with at(answers, row):
+            names.append(image_called(cells[at_role["id"]].strip(), of_file))
+            split.append(usage(cells[at_role["usage"]]) if "usage" in at_role else split_of_path(names[-1]))
+        rows.append(row)
+        tokens.append(cells[at_role["label"]].strip())
+    if len(set(names)) < len(names):
+        seen = set()
+        twice = next(i for i, name in enumerate(names) if name in seen or seen.add(name))
+        with at(answers, rows[twice]):
+            raise ValueError(f"image {shown(PurePath(names[twice]).name)} is there twice")
+    labels, numbered = labels_of(tokens, lambda place: at(answers, rows[place]))
+    pixels, notes = read_images(files, names)
+    unlisted = len(images) - len(names)
+    notes += (f"{unlisted:,} images that have no row in {PurePath(answers).name} were not read.",) if unlisted else ()
+    return Rows(pixels, labels, None if None in split else np.array(split), notes, numbered)
+
+
+def image_called(cell: str, of_file: dict[str, list[str]]) -> str:
+    """Return the image that a cell names, as images/1.jpg, 1.jpg or 1."""
+    parts = tuple(part.lower() for part in PureWindowsPath(cell).parts)
+    last = parts[-1] if parts else ""
+    suffixes = ("", *IMAGE_SUFFIXES) if last else ()
+    found = next((of_file[last + suffix] for suffix in suffixes if last + suffix in of_file), [])
+    folders = [part for part in parts[:-1] if part.strip("./\\")]
+    if len(found) > 1 and folders:
+        found = [name for name in found if [*map(str.lower, PurePath(name).parts[:-1])][-len(folders) :] == folders]
+    if len(found) != 1:
+        raise ValueError(f"image {shown(cell)} is {'not there' if not found else 'there more than once'}")
+    return found[0]
+
+
+def split_of_path(name: str) -> str | None:
+    """Return the split that the name of an image or its folder states; None if they state none."""
+    return split_in_name(PurePath(name).name) or FOLDERS.get(PurePath(name).parent.name.lower())
+
+
+def read_numbered_images(files: Files, answers: str, images: list[str]) -> Rows:
     """Read the course's form of 2019: folders of numbered training and test images, and a csv id,label."""
 
     def is_test(name: str) -> bool:
         return "test" in PurePath(name).parent.name.lower()
 
-    answers, *images = names
     labels, numbered = read_answers(answers, files[answers])
     images.sort(key=lambda name: (is_test(name), image_number(name)))
     train = {name: image_number(name) for name in images if not is_test(name)}
@@ -131,7 +185,7 @@ def read_answers(name: str, opener: Callable) -> tuple[dict[int, int], bool]:
     tokens, rows = {}, []
     for row, cells in rows_of(name, opener, kind):
         with at(name, row):
-            image = re.sub(r"\.(png|jpe?g)$", "", cells[id_at].strip())
+            image = re.sub(IMAGE_SUFFIX, "", cells[id_at].strip())
             if not image.isdecimal() or int(image) in tokens:
                 raise ValueError(
                     f"id {shown(cells[id_at])} is {'there twice' if image.isdecimal() else 'not a number'}"

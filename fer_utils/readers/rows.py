@@ -17,7 +17,7 @@ EXPECTED = """FER2013 is read from
   - train.csv of the course (label,feature), with its test.csv (id,feature) beside it if you have it
   - another table with a label and 2,304 grey levels in each row, in one column or in 2,304
   - folders train/<class>/ and test/<class>/ of PNG or JPG images, or folders <class>/ alone
-  - folders of numbered images with a csv (id,label)
+  - images with a csv (id,label of numbered images, or filename,label)
   - .npz or .npy with arrays such as x_train, y_train, x_test, y_test, or images, labels, split
   - a zip or tar of any of these"""
 
