@@ -407,7 +407,7 @@ def test_a_file_that_ends_within_a_row_says_so(folder, share, text):
 
 LISTED = {f"faces/im{i}.png": encoded(i) for i in range(9)}
 REFUSED = {
-    "a row without its image": (put(LISTED | {"a.csv": "image,label\nim0,1\nim77,1\n"}), "row 3", "'im77' is not there"),
+    "a row without its image": (put(LISTED | {"a.csv": "image,label\nim0,1\nim77,1\n"}), "row 3", "'im77' is not"),
     "an image in two rows": (put(LISTED | {"a.csv": "image,label\nim0,1\nim0.png,1\n"}), "row 3", "is there twice"),
     "an image in two folders": (
         put(LISTED | {"b/im0.png": encoded(0), "a.csv": "image,label\nim0,1\n"}), "row 2", "more than once",
