@@ -406,7 +406,16 @@ def test_a_file_that_ends_within_a_row_says_so(folder, share, text):
 # --- what is refused, with the way on ---------------------------------------------------------------------------------
 
 LISTED = {f"faces/im{i}.png": encoded(i) for i in range(9)}
+
+
+def misnamed(folder):
+    path = zipped({"臉.csv": FER2013})(folder)
+    path.write_bytes(path.read_bytes().replace("臉".encode(), b"\xff\xff\xff", 1))
+    return path
+
+
 REFUSED = {
+    "zip with a damaged name": (misnamed, "臉.csv", "damaged"),
     "a row without its image": (put(LISTED | {"a.csv": "image,label\nim0,1\nim77,1\n"}), "row 3", "'im77' is not"),
     "an image in two rows": (put(LISTED | {"a.csv": "image,label\nim0,1\nim0.png,1\n"}), "row 3", "is there twice"),
     "an image in two folders": (

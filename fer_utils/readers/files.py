@@ -6,6 +6,7 @@ import io
 import lzma
 import os
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -25,7 +26,7 @@ BLOCK = 1 << 20  # bytes that are read at once
 UNPACKERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 DAMAGE = (
     *(OSError, EOFError, RuntimeError, OverflowError, MemoryError, NotImplementedError),
-    *(zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError),
+    *(UnicodeError, struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError),
 )
 
 Files = dict[str, Callable[[], BinaryIO]]  # name, as messages show it -> function that opens the file
