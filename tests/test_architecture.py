@@ -213,7 +213,7 @@ ALSO = {
     "curves": {"plots.networks", "plots.training", "studies.matched", "studies.recipe"},
     "dataset": {"plots.classes", "plots.images", "studies.duplicates"},
     "dnn": {"plots.images", "plots.networks", "studies.matched", "studies.recipe"},
-    "ensemble": {"plots.networks"},
+    "ensemble": {"plots.networks", "studies.compare"},
     "feature_maps": {"plots.maps", "explain.graph", "explain.saliency", "explain.feature_maps", "explain.fields"},
     "filters": {
         *("plots.images", "explain.graph", "explain.saliency", "explain.fields", "explain.maximize"),
@@ -222,9 +222,9 @@ ALSO = {
     "poor_model": {
         *("plots.images", "explain.graph", "explain.saliency", "explain.fields", "explain.maximize"),
     },
-    "preprocessing": {"plots.images", "plots.training", "studies.compare"},
+    "preprocessing": {"plots.arms", "plots.images", "explain.graph", "explain.blocks", "studies.compare"},
     "saliency": {"plots.maps", "explain.graph", "explain.saliency", "explain.checks"},
-    "self_training": {"plots.arms", "plots.images", "studies.compare", "studies.selftrain"},
+    "self_training": {"plots.arms", "explain.graph", "explain.blocks", "studies.compare", "studies.selftrain"},
     "systems": {"plots.networks", "plots.training"},
 }
 KEYS = {notebook: TRAINED | also for notebook, also in ALSO.items()}

@@ -160,6 +160,16 @@ def frame(axis, width=0.3):
     axis.spines[:].set(visible=True, lw=width)
 
 
+def group_name(axis, name):
+    """Write a name above the titled first image of a group of columns; `leave_headroom` makes room for it."""
+    axis.annotate(name, (0, 1), (0, 12), "axes fraction", textcoords="offset points").set_in_layout(False)
+
+
+def leave_headroom(figure, inches=0.16):
+    """Leave room above everything, such as for the names of groups."""
+    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - inches / figure.get_figheight()))
+
+
 def row_label(axis, words, size=SMALL):
     """Frame the first image of a row and write a label to the left of it; returns its Text."""
     frame(axis)
