@@ -1059,7 +1059,7 @@ def test_sections_tagged_appendix_and_listings_are_kept_apart_in_a_report(apart)
     )
 
 
-@pytest.mark.parametrize(("written", "printed"), [("", False), (" Brows *count*.", True)])
+@pytest.mark.parametrize(("written", "printed"), [(" <!-- a hint -->", False), (" Brows *count*.", True)])
 def test_an_observation_is_printed_once_it_is_written(written, printed):
     cell = new_markdown_cell(f"**Your observation:**{written}", metadata={"tags": [cells.OBSERVATION]})
     source, _ = TypstExporter(fragment=True).from_notebook_node(new_notebook(cells=[cell]), {"metadata": {}})

@@ -118,15 +118,10 @@ COLOUR = np.stack([IMAGES] * 3, axis=-1)
 NAMED = {f"{side}/{WORDS[i]}/{USAGE[i]}_{i}.png": encoded(i) for i, side in enumerate(SIDES)}
 
 LABELLED_TEST = table("emotion,pixels", TEST, lambda i: (LABELS[i], PIXELS[i]))
-CHINESE = ["生氣", "厭惡", "恐懼", "高興", "難過", "驚訝", "中立"]
 
 # what is there, the splits that it gives, words of its notes
 READ = {
     "labels in words": (put({"a.csv": table(cells=lambda i: (WORDS[i], PIXELS[i], USAGE[i]))}), "public private"),
-    "labels in Chinese": (
-        put({"a.csv": table(cells=lambda i: (CHINESE[LABELS[i]], PIXELS[i], USAGE[i]))}),
-        "public private",
-    ),
     "labels as 2.0": (
         put({"a.csv": table(cells=lambda i: (f"{LABELS[i]}.0", PIXELS[i], USAGE[i]))}), "public private", GUESSED,
     ),

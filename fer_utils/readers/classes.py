@@ -10,9 +10,9 @@ from fer_utils.labels import CLASSES
 from fer_utils.readers.rows import DataError, shown
 
 SPELLINGS = (
-    *("angry anger ang an 生氣 憤怒", "disgust disgusted dis di 厭惡", "fear fearful afraid scared fea fe 恐懼 害怕"),
-    *("happy happiness joy hap ha 高興 快樂", "sad sadness sa 難過 悲傷", "surprise surprised sur su 驚訝"),
-    "neutral neutrality neu ne 中立 中性",
+    *("angry anger ang an", "disgust disgusted dis di", "fear fearful afraid scared fea fe"),
+    *("happy happiness joy hap ha", "sad sadness sa", "surprise surprised sur su"),
+    "neutral neutrality neu ne",
 )
 WORDS = {word: label for label, words in enumerate(SPELLINGS) for word in words.split()}
 OFFICIAL = tuple(str(name).lower() for name in CLASSES)  # FER2013's own order, 0 angry … 6 neutral
