@@ -8,6 +8,7 @@ Q       ?= cnn
 PRESET  ?= A
 P       ?=
 DATA    ?=
+ORDER   ?=
 CODE    ?= appendix
 TEST    ?=
 IMAGES  ?=
@@ -24,6 +25,9 @@ REPORT   = $(BIN)/python -m fer_report
 ifneq ($(DATA),)
 export FER_DATA := $(if $(wildcard $(DATA)),$(abspath $(DATA)),$(DATA))
 endif
+ifneq ($(ORDER),)
+export FER_ORDER := $(ORDER)
+endif
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: help setup report question site data train reproduce runs board handin check submission predict notebooks translations lab test lint bench clean
@@ -31,7 +35,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 help:     ## what there is
 	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /: /; s/:  *## /: /' | awk -F': ' '{printf "  make %-11s %s\n", $$1, $$2}'
 	@echo
-	@echo '  EDITION=$(EDITION)  LANGS="$(LANGS)"  PROFILE=$(PROFILE) (smoke, quick, full)  DATA=fer2013.csv  JOBS=$(JOBS)  CODE=$(CODE) (inline, none)  Q=$(Q)  P="name=value ..."'
+	@echo '  EDITION=$(EDITION)  LANGS="$(LANGS)"  PROFILE=$(PROFILE) (smoke, quick, full)  DATA=fer2013.csv  ORDER=$(or $(ORDER),official)  JOBS=$(JOBS)  CODE=$(CODE) (inline, none)  Q=$(Q)  P="name=value ..."'
 
 setup: $(READY)  ## .venv with everything pinned (done by every other target when needed)
 

@@ -5,7 +5,7 @@ The core, from the data to a prediction; each imports only those above it:
 words       texts with fields in English, and the gettext catalogs that say them in other languages
 listings    the source of a function, for a listing
 labels      class names, colours, IMAGE_SHAPE, the splits
-readers     the file formats in which FER2013 circulates, one small reader each
+readers     the forms in which FER2013 circulates and course-mates send it, a small room each
 faces       drawn faces with known landmarks: the data where there is no FER2013
 data        any source -> Dataset (images, labels, split) and its fingerprint; parsed once, then memory-mapped
 metrics     accuracy with intervals, confusion, calibration, paired tests (NumPy in, NumPy out)

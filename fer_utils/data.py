@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ import numpy as np
 
 from fer_utils import readers
 from fer_utils.labels import CLASSES, SPLITS
-from fer_utils.readers import EXPECTED, DataError
+from fer_utils.readers import EXPECTED, DataError, choose_validation, group_identical
 from fer_utils.words import words
 
 ROOT = Path(__file__).resolve().parents[1]  # of the kit
@@ -190,39 +190,6 @@ def parts(split: np.ndarray) -> np.ndarray:
     return np.where(np.asarray(split) == "val", "train", split)
 
 
-def group_identical(images: np.ndarray) -> np.ndarray:
-    """Return group numbers (N,) of images (N, 48, 48, 1): the first row that has exactly the same pixels."""
-    first = {}
-    digests = (hashlib.blake2b(image, digest_size=16).digest() for image in np.ascontiguousarray(images))
-    return np.array([first.setdefault(digest, row) for row, digest in enumerate(digests)])
-
-
-def choose_validation(labels: np.ndarray, groups: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Choose validation images: a random share of each class, and either all copies of an image or none.
-
-    Args:
-        labels: (N,) classes of the training images.
-        groups: (N,) numbers; identical images share one.
-        share: of each class, in [0, 1); a class of two or more images gives at least one.
-        seed: of the choice.
-
-    Returns:
-        (N,) bool, True for validation.
-    """
-    members = defaultdict(list)
-    for row, group in enumerate(groups.tolist()):
-        members[group].append(row)
-    sizes = Counter(labels.tolist())
-    room = {label: min(n - 1, max(1, round(share * n))) if share else 0 for label, n in sizes.items()}
-    chosen = np.zeros(len(labels), bool)
-    for group in np.random.default_rng(seed).permutation(list(members)).tolist():
-        needed = Counter(labels[members[group]].tolist())  # copies of an image may have different labels
-        if all(n <= room[label] for label, n in needed.items()):
-            chosen[members[group]] = True
-            room = {label: n - needed[label] for label, n in room.items()}
-    return chosen
-
-
 def describe(labels: np.ndarray, split: np.ndarray, groups: np.ndarray) -> list[str]:
     """Describe what readers of the results should know about these data, a sentence each."""
     present = [part for part in SPLITS if part in split]
@@ -272,14 +239,15 @@ def hash_of(*parts) -> str:
 
 
 def cache_folder(path: Path | None, val_share: float, val_seed: int) -> Path:
-    """Return the cache folder of a source; its name changes with file sizes, file times, validation set and readers."""
-    rooms = ["data", "readers", "labels", *([] if path else ["faces"])]
-    code = [Path(__file__).with_name(f"{room}.py").read_bytes() for room in rooms]
-    files = []
+    """Return the cache folder of a source; its name changes with all that it depends on: files, readers, …"""
+    rooms = ["data.py", "labels.py", *(["readers/*.py"] if path else ["faces.py"])]
+    code = [file.read_bytes() for room in rooms for file in sorted(Path(__file__).parent.glob(room))]
+    files, how = [], f"{path} {val_share} {val_seed}"
     if path:
-        files = readers.files_below(path) if path.is_dir() else [path, *readers.course_test_beside(path)]
+        files = readers.files_below(path) if path.is_dir() else [path, *readers.beside(path)]
+        how += os.environ.get("FER_ORDER", "")
     state = [f"{os.fspath(file)} {(at := file.stat()).st_size} {at.st_mtime_ns}" for file in files]
-    key = hash_of(*code, "\n".join([*state, f"{path} {val_share} {val_seed}"]).encode("utf-8", "surrogateescape"))
+    key = hash_of(*code, "\n".join([*state, how]).encode("utf-8", "surrogateescape"))
     title = re.sub(r"[^\w.-]", "_", path.name) if path else "drawn"
     return Path(os.environ.get("FER_CACHE") or DATA / "cache").absolute() / f"{title}-{key}"
 

@@ -12,7 +12,7 @@ COMPETITION = "challenges-in-representation-learning-facial-expression-recogniti
 KAGGLE = [  # in order of preference: description, function of kagglehub, its arguments
     # tells PublicTest from PrivateTest, but needs a token and accepted rules
     ("The competition's icml_face_data.csv", "competition_download", COMPETITION, "icml_face_data.csv"),
-    # needs no token, but is stored as JPG, and its two test sets are merged
+    # needs no token, but is stored as JPG; both test sets are in test/, and the names of the files tell them apart
     ("The folders of msambare/fer2013", "dataset_download", "msambare/fer2013"),
 ]
 

@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fer_utils import finished, readers, runs
-from fer_utils.labels import CLASSES
+from fer_utils.labels import CLASSES, IMAGE_SHAPE
 from fer_utils.readers import DataError
 from fer_utils.settings import SettingsError
 
@@ -82,7 +82,7 @@ def read_csv(path):
             row_of[number] = row
     if not row_of:
         raise DataError(f"{name}: has a header and no rows. Copy or download it again.")
-    return Inputs(list(row_of), np.frombuffer(pixels, np.uint8).reshape(-1, *readers.IMAGE_SHAPE))
+    return Inputs(list(row_of), np.frombuffer(pixels, np.uint8).reshape(-1, *IMAGE_SHAPE))
 
 
 def read_folder(folder):
@@ -91,22 +91,9 @@ def read_folder(folder):
     files = [file for file in files if file.lower().endswith(readers.IMAGE_SUFFIXES)]
     if not files:
         raise DataError(f"{folder}: contains no PNG or JPG image. {WANTED}")
-    crops = [read_crop(file) for file in tqdm(files, desc="read", unit="image", disable=None, leave=False)]
+    bar = tqdm(files, desc="read", unit="image", disable=None, leave=False)
+    crops = [readers.read_image(file, partial(open, file, "rb"))[0] for file in bar]
     return Inputs([os.path.relpath(file, folder) for file in files], np.stack(crops)[..., None])
-
-
-def read_crop(path):
-    """Read an image of a face as (48, 48) uint8: convert it to grey, crop its central square and resize it."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
-            if image.mode.startswith(("I", "F")):
-                raise ValueError("more than 8 bits a pixel")
-            grey = ImageOps.exif_transpose(image).convert("L")
-        return np.asarray(ImageOps.fit(grey, readers.SIZE, Image.Resampling.BICUBIC))
-    except Exception as error:  # Pillow raises many types for a damaged image
-        raise DataError(f"{path}: unreadable image ({error}). Save it again as 8-bit PNG, or remove it.") from error
 
 
 # -- predicting --------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ OBSERVATION = "observation"  # tag of a cell with what the author sees; empty be
 LIVE_HTML = re.compile(r"<(script|iframe|canvas|video|audio)\b", re.I)
 IN_SHORT = "**In short:**"  # the English text of a paragraph that answers its notebook's question begins with it
 LEAD = re.compile(r"\*\*[^*]+\*\*\s*")  # … and in every language with a word or two in bold
+COMMENT = re.compile(r"<!--.*?-->", re.S)
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*])|(?<=[。！？])(?=.)")
 TEX_FRAME = re.compile(r"^\s*\$+\s*(\\displaystyle)?|\$+\s*$")
 
@@ -165,8 +166,8 @@ def is_observation(cell):
 
 
 def observed(cell):
-    """Return what the author has written into a cell for an observation, without the words that it begins with."""
-    return LEAD.sub("", cell["source"].strip(), count=1).strip()
+    """Return what the author has written into a cell for an observation, without its first words and hints."""
+    return LEAD.sub("", COMMENT.sub("", cell["source"]).strip(), count=1).strip()
 
 
 def items(cell, view):

@@ -181,7 +181,7 @@ def notes(chapter, project, texts):
         if record["recorded"]:
             places[f"{record['processor']}, {record['finished'][:10]}"].append(name_of(record))
     if places:
-        listed = [f"{', '.join(names)} ({place})" for place, names in places.items()]
+        listed = [f"{', '.join(dict.fromkeys(names))} ({place})" for place, names in places.items()]
         yield translations.say(texts, "recorded_note", trainings="; ".join(listed))
     if chapter.postponed:
         time = duration(chapter.postponed["seconds"])

@@ -8,7 +8,7 @@ from matplotlib.text import Text
 
 from fer_utils.plots.style import WIDTH
 
-TEXT_WIDTH, TEXT_HEIGHT = (21 - 2 * 2.6) / 2.54, (29.7 - 2.9 - 2.7) / 2.54  # inches, of the report: kit.typ, `margin`
+TEXT_WIDTH, TEXT_HEIGHT = (21 - 2 * 2.2) / 2.54, (29.7 - 2.3 - 2.1) / 2.54  # inches, of the report: kit.typ, `margin`
 # A user's own style that differs from the kit's wherever it can.
 USERS_STYLE = ["classic", "dark_background", {"font.size": 20, "font.family": "serif", "savefig.facecolor": "black"}]
 

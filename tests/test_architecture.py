@@ -21,9 +21,13 @@ ENGINE, FIGURES = {"keras", "tensorflow"}, {"matplotlib", "seaborn"}
 
 # The core, from the data to a prediction: what one reads to understand the kit.
 CORE = (
-    *("labels", "readers", "data", "augment", "layers", "models", "presets", "settings", "training", "finished"),
-    *("runs", "metrics", "words", "listings", "prose", "predict"),
+    *("labels", "readers", "readers.rows", "readers.kinds", "readers.tables", "data", "augment"),
+    *("layers", "models", "presets", "settings", "training", "finished", "runs", "metrics", "words", "listings"),
+    *("prose", "predict"),
 )
+
+# the rooms of the readers; those beside the core read what is not the usual csv
+READERS = (*("rows", "files", "kinds", "pixels", "classes", "splits", "official", "tables", "pictures", "arrays"),)
 
 # module -> the kit's own modules that it may import, anywhere in its code
 MAY_IMPORT = {
@@ -36,7 +40,25 @@ MAY_IMPORT = {
     "prose": {"words", "listings", "plots.style"},
     "augment": set(),
     "layers": set(),
-    "readers": {"labels"},
+    "readers": {f"readers.{room}" for room in READERS},
+    "readers.rows": {"labels"},
+    "readers.files": {"readers.rows"},
+    "readers.kinds": {"readers.rows", "readers.files"},
+    "readers.pixels": {"labels", "readers.rows"},
+    "readers.classes": {"labels", "readers.rows"},
+    "readers.splits": {"readers.rows"},
+    "readers.official": {"labels", "readers.rows", "readers.classes"},
+    "readers.tables": {
+        *("readers.rows", "readers.files", "readers.kinds", "readers.pixels", "readers.classes", "readers.splits"),
+        "readers.official",
+    },
+    "readers.pictures": {
+        *("labels", "readers.rows", "readers.files", "readers.kinds", "readers.classes", "readers.splits"),
+        "readers.tables",
+    },
+    "readers.arrays": {
+        *("labels", "readers.rows", "readers.files", "readers.pixels", "readers.classes", "readers.splits"),
+    },
     "faces": {"labels"},
     "data": {"labels", "readers", "faces", "words"},
     "download": {"data", "readers"},
@@ -167,6 +189,7 @@ def test_the_core_can_be_read_in_one_sitting():
 # of every notebook that trains networks
 TRAINED = {
     *("words", "listings", "labels", "readers", "faces", "data", "ferplus", "metrics", "prose", "plots.style"),
+    *(f"readers.{room}" for room in READERS),
     *(
         "settings",
         "augment",
@@ -191,7 +214,7 @@ ALSO = {
     "curves": {"plots.networks", "plots.training", "studies.matched", "studies.recipe"},
     "dataset": {"plots.classes", "plots.images", "studies.duplicates"},
     "dnn": {"plots.images", "plots.networks", "studies.matched", "studies.recipe"},
-    "ensemble": {"plots.networks"},
+    "ensemble": {"plots.networks", "studies.compare"},
     "feature_maps": {"plots.maps", "explain.graph", "explain.saliency", "explain.feature_maps", "explain.fields"},
     "filters": {
         *("plots.images", "explain.graph", "explain.saliency", "explain.fields", "explain.maximize"),
@@ -200,9 +223,9 @@ ALSO = {
     "poor_model": {
         *("plots.images", "explain.graph", "explain.saliency", "explain.fields", "explain.maximize"),
     },
-    "preprocessing": {"plots.images", "plots.training", "studies.compare"},
+    "preprocessing": {"plots.arms", "plots.images", "explain.graph", "explain.blocks", "studies.compare"},
     "saliency": {"plots.maps", "explain.graph", "explain.saliency", "explain.checks", "studies.parts"},
-    "self_training": {"plots.arms", "plots.images", "studies.compare", "studies.selftrain"},
+    "self_training": {"plots.arms", "explain.graph", "explain.blocks", "studies.compare", "studies.selftrain"},
     "systems": {"plots.networks", "plots.training"},
 }
 KEYS = {notebook: TRAINED | also for notebook, also in ALSO.items()}

@@ -1,8 +1,10 @@
 """Arms with several seeds, and rare classes, on cases small enough to work out by hand."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fer_utils import metrics
@@ -87,6 +89,12 @@ class TestCompareArms:
         assert printed["accuracy"][1] == "90.0"
         assert printed["difference"][1].startswith("+30.0 [+")
 
+    @pytest.mark.parametrize(("low", "p", "unadjusted"), [(1, 0.2, True), (1, 0.01, False), (-1, 0.2, False)])
+    def test_an_interval_that_contradicts_the_adjusted_test_is_called_unadjusted(self, low, p, unadjusted):
+        said = compare.told(pd.Series({"difference": 2, "low": low, "high": 3, "p_holm": p}))
+        assert said.startswith("+2.0 [") and f"p = {p:.3f}" in said
+        assert ("not adjusted" in said) == unadjusted
+
     def test_formatted_scores(self):
         arms = {"plain": self.plain, "better": self.better}
         compared, f1 = compare.compare_arms(self.truth, arms), compare.compare_macro_f1(self.truth, arms)
@@ -94,6 +102,11 @@ class TestCompareArms:
         assert list(columns) == ["arm", "accuracy", "difference", "p (Holm)", "macro-F1", "its difference"]
         assert columns["arm"] == ["plain", "better"] and columns["its difference"][0] == "–"
         assert columns["macro-F1"] == [f"{100 * value:.1f}" for value in f1["macro_f1"]]
+
+
+def test_the_depth_is_that_of_layers_with_kernels():
+    kinds = ["InputLayer", "StandardisedConv2D", "BatchNormalization", "Flatten", "Dense", "Dropout", "Dense"]
+    assert compare.depth(SimpleNamespace(info={"layers": [{"kind": kind} for kind in kinds]})) == 3
 
 
 def test_mean_accuracy_has_the_interval_of_its_images():

@@ -157,3 +157,60 @@ def test_every_layer_of_every_kind_of_network_can_be_maximized(build):
     model = build()
     for name in maximize.layer_units(model):
         assert maximize.maximize(model, name, [0], steps=1).images.shape == (1, 48, 48)
+
+
+# -- stripes -----------------------------------------------------------------------------------------------------------
+
+DOWN, RIGHT = np.mgrid[:48, :48]
+
+
+def wave(period, angle):
+    """Stripes of this period in pixels, their crests at this angle: 0 horizontal, 45 rising to the right."""
+    across = np.radians(angle)
+    return 128 + 100 * np.sin(2 * np.pi / period * (RIGHT * np.sin(across) + DOWN * np.cos(across)))
+
+
+@pytest.mark.parametrize("period", [3.0, 5.5, 9.0, 12.0])
+@pytest.mark.parametrize("angle", [0, 20, 45, 90, 150])
+def test_stripes_have_the_period_and_the_angle_of_their_wave(period, angle):
+    found = maximize.stripes(wave(period, angle)[None])
+    assert found.periods[0] == pytest.approx(period, rel=0.05)
+    assert maximize.between(found.angles[0], angle) < 3 and 0 <= found.angles[0] < 180
+    assert found.clear[0] and found.shares[0] > 0.9
+
+
+def test_crests_at_45_degrees_rise_to_the_right():
+    assert wave(8, 45)[10, 20] == pytest.approx(wave(8, 45)[9, 21])  # row 9 is above row 10
+
+
+def test_noise_and_plaids_have_no_clear_stripes_and_a_flat_image_has_none():
+    noise, plaid = RNG.normal(size=(48, 48)), wave(6, 0) + wave(6, 90)
+    found = maximize.stripes([noise, plaid, np.full((48, 48), 200.0)])
+    assert not found.clear.any() and found.shares[2] == 0
+    assert found.periods[1] == pytest.approx(6, rel=0.05) and np.isinf(found.periods[2])
+
+
+def test_brightness_and_slow_shades_are_no_stripes():
+    image = wave(5, 90) + 150 * DOWN / 47  # lighter towards the bottom
+    assert maximize.stripes(image[None]).periods[0] == pytest.approx(5, rel=0.05)
+
+
+def test_a_kernel_that_measures_brightness_has_no_period_and_one_of_edges_has():
+    kernels = np.stack([np.ones((5, 5)), np.tile([1.0, 0, -1, 0, 1], (5, 1))])
+    found = maximize.stripes(kernels, window=False)
+    assert np.isinf(found.periods[0]) and found.periods[1] == pytest.approx(4, rel=0.15)
+    assert found.angles[1] == pytest.approx(90, abs=1)
+
+
+def test_the_image_of_a_filter_has_the_stripes_of_its_kernel():
+    conv = layers.Conv2D(1, 7, padding="same", use_bias=False, name="conv")
+    model, kernel = network(layers.Rescaling(1 / 255, offset=-0.5), conv), wave(5, 30)[:7, :7] - 128
+    conv.set_weights([kernel[..., None, None].astype(np.float32) / 1000])
+    made = maximize.stripes(maximize.maximize(model, "conv", steps=60, tv=0.0).images)
+    of_kernel = maximize.stripes(kernel[None], window=False)
+    assert maximize.between(made.angles, of_kernel.angles)[0] < 10 and made.clear[0]
+    assert made.periods[0] == pytest.approx(of_kernel.periods[0], rel=0.2)
+
+
+def test_directions_differ_by_90_degrees_at_most():
+    assert maximize.between([175, 0, 10], [5, 90, 40]).tolist() == [10, 90, 30]

@@ -85,7 +85,7 @@ def test_letters_of_the_style_are_legible_at_the_width_of_the_text(name):
 
 def test_the_text_is_as_wide_as_in_the_report():
     kit = (Path(__file__).resolve().parents[1] / "report/typst/kit.typ").read_text("utf-8")
-    assert "#let margin = (x: 2.6cm, top: 2.9cm, bottom: 2.7cm)" in kit  # of figures.TEXT_WIDTH and TEXT_HEIGHT
+    assert "#let margin = (x: 2.2cm, top: 2.3cm, bottom: 2.1cm)" in kit  # of figures.TEXT_WIDTH and TEXT_HEIGHT
 
 
 def test_an_image_is_saved_with_its_own_pixels():

@@ -7,6 +7,7 @@ import pytest
 
 from fer_utils.labels import CLASSES
 from fer_utils.plots.arms import (
+    plot_augmentation,
     plot_label_curve,
     plot_pseudo_rounds,
     plot_recalls,
@@ -23,6 +24,7 @@ RECALLS = pd.DataFrame(
 
 HISTORY = pd.DataFrame({"round": [1, 2, 3], "accuracy": [0.4, 0.6, 0.7], "val_accuracy": [0.4, 0.35, 0.3]})
 JUDGED = pd.DataFrame({"round": [2, 3], "n": [3, 4], "precision": [2 / 3, 1.0]})
+EPOCHS = {arm: [HISTORY.rename(columns={"round": "epoch"})] for arm in ("none", "scale")}
 TWO_ARMS = {"keep all": [HISTORY] * 2, "none": [HISTORY] * 2}
 TWO_JUDGED = {"keep all": JUDGED, "none": JUDGED[:0]}
 CURVE = {100: (0.3, 0.25, 0.35), 400: (0.4, 0.35, 0.45), 2400: (0.5, 0.4, 0.6)}
@@ -30,6 +32,7 @@ AT_400 = {"keep all": (0.3, 0.2, 0.4), "FixMatch": (0.4, 0.35, 0.45)}
 
 # name: (figure, number of axes, words that must be on it)
 FIGURES = {
+    "augmentation": (lambda: plot_augmentation(EPOCHS, EPOCHS), 2, [*EPOCHS, "training", "with augmentation", "epoch"]),
     "recalls": (lambda: plot_recalls(RECALLS), 1, [*ARMS, f"{CLASSES[1]}  (n = 21)"]),
     "pseudo rounds": (
         lambda: plot_pseudo_rounds(TWO_ARMS, TWO_JUDGED, [HISTORY] * 2),
@@ -58,6 +61,12 @@ def dots(axis):
 def test_recalls_are_at_their_place():
     (axis,) = plot_recalls(RECALLS).axes
     assert sorted(dots(axis)) == pytest.approx(sorted(RECALLS["recall"]))
+
+
+def test_augmented_trainings_are_dashed():
+    plain = plot_augmentation(EPOCHS, {arm: [history + 0.1 for history in seeds] for arm, seeds in EPOCHS.items()})
+    lines = [(line.get_linestyle(), line.get_ydata()[-1]) for line in plain.axes[0].get_lines()]
+    assert lines == [("-", 0.7), ("-", 0.3), ("--", pytest.approx(0.8)), ("--", pytest.approx(0.4))]
 
 
 def test_right_and_wrong_pseudo_labels_are_stacked():

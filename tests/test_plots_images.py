@@ -12,9 +12,11 @@ from fer_utils.plots.classes import plot_confusion, plot_vote_shares
 from fer_utils.plots.images import (
     plot_image_rows,
     plot_images,
+    plot_layers,
     plot_maximized,
     plot_maximized_and_patches,
     plot_pairs,
+    plot_stages,
     plot_weights,
 )
 
@@ -27,6 +29,12 @@ MAXIMIZED = {"pixels": (SYNTHETIC, np.arange(7) - 3.25), "real faces": (SYNTHETI
 PATCHES = RNG.uniform(0, 255, (9, 14, 14))
 PATCHES[0, :3] = np.nan
 UNITS = {f"unit {n}": (np.zeros((48, 48)), 5.5, PATCHES, np.linspace(3, 1, 9)) for n in range(3)}
+LAYERS = {"conv2d_1": MAXIMIZED["pixels"], "dense_1": MAXIMIZED["real faces"]}
+STAGES = {
+    name: {"untrained": (SYNTHETIC, np.full(7, -2e-4)), "trained": (SYNTHETIC, np.arange(7) * 117.3)}
+    for name in ("conv2d_1", "separable_conv2d_12", "logits")
+}
+HEADS = {"conv2d_1": ["42", "7", "10"], "separable_conv2d_12": ["0", "1"], "logits": CLASSES[:4]}
 KERNELS = {"filters": RNG.normal(size=(4, 5, 5)), "units": RNG.normal(size=(9, 48, 48))}
 
 ANSWERS = [*CLASSES, "contempt", "unknown", "no face", "tie"]
@@ -51,6 +59,13 @@ FIGURES = {
         14,
         ["pixels", "real faces", "−3.25", "2.12", *CLASSES],
     ),
+    "layers": (lambda: plot_layers(LAYERS, columns=8), 16, ["conv2d_1", "dense_1", "−3.25", "6.12"]),
+    "layers under kernels": (
+        lambda: plot_layers(LAYERS, KERNELS["units"], columns=5),
+        15,
+        [f"kernels\n(±{np.abs(KERNELS['units']).max():.2g})", "−2.25"],
+    ),
+    "stages": (lambda: plot_stages(STAGES, HEADS), 22, [*STAGES, "untrained", "trained", "42", "−2×10⁻⁴", "117", "0"]),
     "maximized and patches": (
         lambda: plot_maximized_and_patches(UNITS),
         33,
@@ -94,6 +109,17 @@ def test_weights_of_a_row_share_one_scale():
     assert limits[:4] == [(-largest["filters"], largest["filters"])] * 4 and limits[4:9] == [None] * 5
     assert limits[9:] == [(-largest["units"], largest["units"])] * 9
     assert len({round(axis.get_position().width, 6) for axis in axes}) == 1  # a long title widens no column
+
+
+def test_a_unit_keeps_its_column_from_kernel_to_image_and_from_stage_to_stage():
+    kernels, first, _ = np.reshape(plot_layers(LAYERS, KERNELS["units"], columns=5).axes, (3, 5))
+    for number, (kernel, image) in enumerate(zip(kernels, first, strict=True)):
+        np.testing.assert_array_equal(kernel.images[0].get_array(), KERNELS["units"][number])
+        np.testing.assert_array_equal(image.images[0].get_array(), SYNTHETIC[number])
+    untrained, trained = np.reshape(plot_stages(STAGES, HEADS).axes, (2, 11))
+    shown = [bool(axis.images) for axis in untrained]
+    assert shown == [True] * 3 + [False] + [True] * 2 + [False] + [True] * 4
+    assert shown == [bool(axis.images) for axis in trained]
 
 
 # -- classes -----------------------------------------------------------------------------------------------------------

@@ -285,3 +285,11 @@ def test_shipped_weights_are_a_preset_of_their_own_recipe(name, on_few_faces, st
     assert run.depends == [recorded.digest(name)]
     assert recorded.recipe(f"pretrained:{name}") == recorded.info(name)["settings"]["preset"]
     assert recorded.recipe("A") == "A"
+
+
+def test_the_arm_of_the_ablation_with_the_settings_of_e_is_not_trained_again():
+    told = recorded.info("E")["settings"]
+    arm = {name: presets.settings("E", "full")[name] for name in ("normalisation", "augmentation")}
+    run = runs.Run(preset="E", profile="full", epochs=None, **arm, data=told["data"])
+    assert run.record() == recorded.FOLDER / "E"
+    assert runs.Run(preset="E", profile="full", normalisation="none", data=told["data"]).record() is None

@@ -75,29 +75,17 @@ def test_judgement():
     assert table["precision"].tolist() == [pytest.approx(2 / 3), 1]
     assert (table["low"] < table["precision"]).all()
     assert table["top"].tolist() == [3, 3] and table["top_share"].tolist() == [1, 0.5]
-    assert table["classes"].tolist() == [pytest.approx(1), pytest.approx(2**1.5)]
     assert table["distance"].tolist() == [pytest.approx(0.5), 0]
-    rows = selftrain.first_and_last({"threshold": table, "none": table[:0], "one": table[1:]}, truth)
-    assert [(row["arm"], row["round"], row["n"]) for row in rows] == [
-        ("threshold", 2, 3), ("threshold", 3, 4), ("one", 3, 4),
-    ]  # fmt: skip
+    rows = selftrain.last_rounds({"threshold": table[:1], "none": table[:0], "both": table}, truth)
+    assert [(row["arm"], row["n"]) for row in rows] == [("threshold", 3), ("both", 4)]
     assert f"{rows[0]['precision']:.2f}" == "67\u00a0% [21, 94]"
-    assert [(row["class"], row["share"], row["true share"]) for row in rows[:2]] == [
+    assert [(row["class"], row["share"], row["true share"]) for row in rows] == [
         (CLASSES[3], 1, 0.5), (CLASSES[3], 0.5, 0.5),
     ]  # fmt: skip
 
 
 def test_every_arm_has_a_name_that_can_be_translated():
     assert (*selftrain.ARMS, "oracle") == selftrain.NAMES
-
-
-# shares of the classes, their effective number
-DIVERSITY = [([1, 0, 0, 0, 0, 0, 0], 1), ([1 / 7] * 7, 7), ([0.5, 0, 0, 0.5, 0, 0, 0], 2)]
-
-
-@pytest.mark.parametrize(("shares", "expected"), DIVERSITY)
-def test_effective_classes(shares, expected):
-    assert selftrain.effective_classes(np.array(shares)) == pytest.approx(expected)
 
 
 def test_unlabelled_images_have_no_share():

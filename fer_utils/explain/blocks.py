@@ -299,6 +299,11 @@ def shape(output):
     return "×".join(f"{size:,}" for size in output)
 
 
+def in_a_line(blocks):
+    """Say what the layers of a network do, in order, without its input and how that is normalised."""
+    return dotted([text for block in blocks[1:] for text in block["says"]])
+
+
 def distribution(blocks):
     """Say which block holds the largest share of the parameters, and what the convolutions hold and do: sentences."""
     total, work = (max(sum(block[name] for block in blocks), 1) for name in ("parameters", "work"))

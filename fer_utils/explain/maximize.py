@@ -39,6 +39,28 @@ class Patches(NamedTuple):
     images: np.ndarray  # (top,) int, which of the given images
 
 
+class Stripes(NamedTuple):
+    """The strongest wave of each of several patterns: its crests are the stripes that the eye sees."""
+
+    periods: np.ndarray  # (n,) float, pixels from crest to crest; inf where nothing or brightness is strongest
+    angles: np.ndarray  # (n,) float, degrees, along the crests: 0 horizontal, 45 rising to the right, 90 vertical
+    shares: np.ndarray  # (n,) float 0…1, of the power of all waves: of those within SECTOR of this direction
+
+    @property
+    def clear(self):
+        """(n,) bool: more than half of the power has one direction, more than twice as much as in noise."""
+        return self.shares > 0.5
+
+    @property
+    def period(self):
+        """float: median of the periods of what has a wave; NaN where nothing has."""
+        waves = self.periods[np.isfinite(self.periods)]
+        return float(np.median(waves)) if len(waves) else math.nan
+
+
+SECTOR = 20.0  # degrees to either side
+
+
 # -- gradient ascent ---------------------------------------------------------------------------------------------------
 
 
@@ -148,6 +170,43 @@ def _variation(images):
 def _as_batch(images):
     """(units, 48, 48) in 0…1 -> (units, 48, 48, 1) grey levels 0…255, as the network takes them."""
     return 255 * images[..., None]
+
+
+# -- what is seen on the images ----------------------------------------------------------------------------------------
+
+
+def stripes(patterns, window=True, points=192):
+    """Measure period and direction of the strongest wave of each pattern, by its Fourier transform.
+
+    Args:
+        patterns: (n, side, side) grey levels or weights.
+        window: whether patterns are parts of a larger image: they fade out at their edges (Hann), and neither their
+            mean nor waves longer than their side count. False for kernels, which are 0 beyond their edges.
+        points: of the spectrum along each axis.
+
+    Returns:
+        Stripes: periods (n,) in pixels, angles (n,) in degrees, shares (n,).
+    """
+    patterns, side = np.asarray(patterns, np.float64), np.shape(patterns)[-1]
+    if window:
+        fade = np.outer(np.hanning(side), np.hanning(side))
+        patterns = fade * (patterns - (fade * patterns).sum(axis=(1, 2), keepdims=True) / fade.sum())
+    power = np.abs(np.fft.fft2(patterns, (points, points))).reshape(len(patterns), -1) ** 2
+    down, right = (waves.ravel() for waves in np.meshgrid(*2 * [np.fft.fftfreq(points)], indexing="ij"))
+    frequency, direction = np.hypot(down, right), 90 - np.degrees(np.arctan2(down, right))  # crests cross their wave
+    power *= frequency >= (1 / side if window else 0)
+    peak = power.argmax(axis=1)  # the first, at frequency 0, where a pattern is even
+    turned = between(direction, direction[peak, None])
+    waves = power * (frequency > 0)
+    near, every = (waves * (turned <= SECTOR)).sum(axis=1), waves.sum(axis=1)
+    shares = np.divide(near, every, out=np.zeros_like(every), where=every > 0)
+    periods = np.divide(1, frequency[peak], out=np.full(len(peak), np.inf), where=peak > 0)
+    return Stripes(periods, direction[peak] % 180, shares)
+
+
+def between(angles, others):
+    """Return the angles between directions, 0…90 degrees: 175 and 5 differ by 10."""
+    return np.abs((np.subtract(angles, others) + 90) % 180 - 90)
 
 
 # -- activations -------------------------------------------------------------------------------------------------------

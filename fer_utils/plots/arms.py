@@ -1,6 +1,9 @@
-"""Arms of an experiment compared: accuracy, scores, recalls, pseudo-labels, the value of labels."""
+"""Arms of an experiment compared: histories, recalls, pseudo-labels, the value of labels."""
+
+import itertools
 
 import numpy as np
+from matplotlib.lines import Line2D
 
 from fer_utils.labels import CLASSES
 from fer_utils.plots import style
@@ -11,6 +14,38 @@ MARKERS = "sD^vP"
 
 
 @style.applied
+def plot_augmentation(plain, augmented):
+    """Plot accuracy on training and validation set, one panel per arm: without augmentation, and with it dashed.
+
+    Args:
+        plain: dict of arm -> list of DataFrames with epoch, accuracy, val_accuracy, one per seed.
+        augmented: the same arms, trained with augmentation.
+    """
+    figure, axes = style.new_panels(1.75, len(plain), sharex=True, sharey=True)
+    looks = {"accuracy": (style.TRAIN, words("training")), "val_accuracy": (style.VALIDATION, words("validation"))}
+    for axis, arm in zip(axes, plain, strict=True):
+        for seeds, line in ((plain[arm], "-"), (augmented[arm], "--")):
+            for history, (column, (color, _)) in itertools.product(seeds, looks.items()):
+                axis.plot(
+                    history["epoch"],
+                    history[column],
+                    line,
+                    color=color,
+                    lw=1.1,
+                    marker="." if len(history) < 2 else None,
+                )
+        axis.set(title=arm, xlabel=words("epoch"))
+        axis.grid(axis="y")
+        style.whole_numbers(axis.xaxis)
+    axes[0].set_ylabel(words("accuracy"))
+    style.percent(axes[0].yaxis)
+    keys = [Line2D([], [], color=color, label=label) for color, label in looks.values()]
+    keys += [Line2D([], [], color=style.INK, ls="--", label=words("with augmentation"))]
+    figure.legend(handles=keys, loc="outside upper left", ncols=len(keys))
+    return figure
+
+
+@style.applied
 def plot_recalls(compared):
     """Plot the recall of each class under each arm, with 95 % intervals.
 
@@ -18,12 +53,12 @@ def plot_recalls(compared):
         compared: DataFrame of `studies.compare.compare_recalls`.
     """
     counts, arms = compared.groupby("class", sort=False)["n"].first(), compared["arm"].unique()
-    figure, (axis,) = style.new_panels(0.4 + 0.14 * len(compared))
+    figure, (axis,) = style.new_panels(0.45 + 0.1 * len(compared))
     for number, (arm, color) in enumerate(zip(arms, style.ARMS, strict=False)):
         rows = compared[compared["arm"] == arm]
         places = np.arange(len(rows)) + (number - (len(arms) - 1) / 2) * 0.24
-        axis.hlines(places, rows["recall_low"], rows["recall_high"], color=color, lw=1.8, alpha=0.45)
-        axis.plot(rows["recall"], places, "o", color=color, ms=4, label=arm)
+        axis.hlines(places, rows["recall_low"], rows["recall_high"], color=color, lw=1.6, alpha=0.45)
+        axis.plot(rows["recall"], places, "o", color=color, ms=3.5, label=arm)
     style.name_rows(axis, [words("{name}  (n = {n:,})", name=CLASSES[c], n=n) for c, n in counts.items()])
     axis.set(xlabel=words("recall: share of the class that is recognised"), xlim=(-0.02, 1.02))
     axis.set_yticks(np.arange(len(counts) - 1) + 0.5, minor=True)
@@ -46,7 +81,7 @@ def plot_pseudo_rounds(histories, judged, reference):
         judged: dict of arm -> DataFrame of `studies.selftrain.judge`, of the first seed.
         reference: list as in `histories`, of the arm without pseudo-labels: its val_accuracy is drawn in every column.
     """
-    figure = style.new_figure(3.4)
+    figure = style.new_figure(2.7)
     axes = figure.subplots(2, len(histories), sharex=True, sharey="row", squeeze=False)
     for (above, below), (arm, seeds) in zip(axes.T, histories.items(), strict=True):
         _draw_rounds(above, seeds, reference)
@@ -94,7 +129,7 @@ def plot_label_curve(curve, arms, labels):
         arms: dict of arm -> the same.
         labels: int.
     """
-    figure, (axis,) = style.new_panels(2.7)
+    figure, (axis,) = style.new_panels(2.1)
     numbers, values = list(curve), np.array([estimate[:3] for estimate in curve.values()])
     axis.fill_between(numbers, values[:, 1], values[:, 2], color=style.QUIET, alpha=0.2, lw=0)
     axis.plot(numbers, values[:, 0], "o-", color=style.ARMS[0], ms=4, label=words("supervised"))

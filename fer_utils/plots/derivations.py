@@ -50,24 +50,24 @@ def _draw_windows(axis, taps):
     axis.tick_params(length=0)
 
 
-SHEET = (6.5, 2.9)  # width and height of the graph of batch normalisation; its other lengths are in this unit
+SHEET = (6.5, 2.4)  # width and height of the graph of batch normalisation; its other lengths are in this unit
 # name -> place, symbol
 NODES = {
-    "x": ((0.6, 2.05), "$x_i$"),
-    "mean": ((1.7, 0.5), r"$\mu$"),
-    "var": ((2.15, 1.3), r"$\sigma^2$"),
-    "x_hat": ((3.75, 2.05), r"$\hat{x}_i$"),
-    "gamma": ((4.15, 0.95), r"$\gamma$"),
-    "beta": ((5.85, 0.95), r"$\beta$"),
-    "y": ((5.0, 2.05), "$y_i$"),
-    "loss": ((6.1, 2.05), "$L$"),
+    "x": ((0.6, 1.72), "$x_i$"),
+    "mean": ((1.55, 0.38), r"$\mu$"),
+    "var": ((2.45, 1.05), r"$\sigma^2$"),
+    "x_hat": ((3.75, 1.72), r"$\hat{x}_i$"),
+    "gamma": ((4.15, 0.7), r"$\gamma$"),
+    "beta": ((5.85, 0.7), r"$\beta$"),
+    "y": ((5.0, 1.72), "$y_i$"),
+    "loss": ((6.1, 1.72), "$L$"),
 }
 # from, to, the derivative along the arrow, where to write it (share of the way, shift)
 ARROWS = (
     ("x", "x_hat", "$1/s$", 0.5, (0, 0.1)),
     ("x", "var", r"$2(x_i-\mu)/m$", 0.5, (0, 0)),
     ("x", "mean", "$1/m$", 0.6, (-0.2, 0)),
-    ("mean", "var", "$0$", 0.5, (-0.1, 0.04)),
+    ("mean", "var", "$0$", 0.5, (-0.08, 0.06)),
     ("mean", "x_hat", "$-1/s$", 0.5, (0.2, -0.1)),
     ("var", "x_hat", r"$-\hat{x}_i/(2s^2)$", 0.45, (0, 0)),
     ("x_hat", "y", r"$\gamma$", 0.5, (0, 0.1)),
@@ -76,7 +76,7 @@ ARROWS = (
     ("y", "loss", "$g_i$", 0.5, (0, 0.1)),
 )
 BOX = 0.15  # half a node's side
-MOST = 4  # entries of a batch that are written out
+MOST = 3  # entries of a batch that are written out
 
 
 @style.applied

@@ -88,6 +88,53 @@ def plot_maximized(rows, heads=None):
 
 
 @style.applied
+def plot_layers(rows, kernels=None, columns=10):
+    """Plot images that excite units, one layer per row, each above its activation.
+
+    Args:
+        rows: dict of layer -> (images, activations) as for `plot_maximized`; the first `columns` are shown.
+        kernels: (n, height, width) weights of the first row's units, in a row above it; or None.
+    """
+    side, has = (style.WIDTH - 1.0) / columns, int(kernels is not None)
+    ratios = [side] * has + [side + 0.17] * len(rows)
+    figure, axes = style.new_grid(sum(ratios) + 0.06, len(ratios), columns, height_ratios=ratios)
+    if has:
+        top = np.abs(kernels).max()
+        for axis, kernel in zip(axes[0], kernels, strict=False):
+            _show_weights(axis, kernel, top)
+        style.row_name(axes[0, 0], words("kernels\n(±{largest:.2g})", largest=top))
+    for line, (name, (images, activations)) in zip(axes[has:], rows.items(), strict=True):
+        _show_activations(line, name, images, activations)
+    return figure
+
+
+@style.applied
+def plot_stages(layers, heads):
+    """Plot the images of the same units at several stages: a row per stage, a group of columns per layer.
+
+    Args:
+        layers: dict of layer -> dict of stage -> (images, activations) as for `plot_maximized`; the same stages in all.
+        heads: dict of layer -> short strings above its columns, as many as are shown.
+    """
+    ratios = [ratio for names in heads.values() for ratio in [1] * len(names) + [0.3]][:-1]  # gaps between groups
+    stages = list(next(iter(layers.values())))
+    height = (style.WIDTH - 0.8) / sum(ratios) + 0.17
+    figure, axes = style.new_grid(len(stages) * height + 0.33, len(stages), len(ratios), width_ratios=ratios)
+    start = 0
+    for layer, names in heads.items():
+        group = axes[:, start : start + len(names)]
+        for line, stage in zip(group, stages, strict=True):
+            images, activations = (few[: len(names)] for few in layers[layer][stage])
+            _show_activations(line, "" if start else stage, images, activations, _in_short)
+        for axis, name in zip(group[0], names, strict=True):
+            style.small_title(axis, name)
+        style.group_name(group[0, 0], layer)
+        start += len(names) + 1
+    style.leave_headroom(figure)
+    return figure
+
+
+@style.applied
 def plot_maximized_and_patches(rows):
     """Plot a unit's synthetic image beside the real patches that excite it most, one unit per row.
 
@@ -105,13 +152,19 @@ def plot_maximized_and_patches(rows):
     return figure
 
 
-def _show_activations(line, name, images, activations):
+def _in_short(value):
+    """Write a number so that it is no wider than a small image."""
+    size = abs(value)
+    return number(value, ".0f" if size >= 10 else ".2g" if size >= 1e-3 or not size else ".0e")
+
+
+def _show_activations(line, name, images, activations, say=lambda value: number(value, ".3g")):
     """Show a named row of images, each framed (it may be as white as the page) and with its activation below."""
     for axis, image, activation in zip(line, images, activations, strict=False):
         style.show(axis, image)
         style.frame(axis, width=0.4)
         place = {"transform": axis.transAxes, "ha": "center", "va": "top"}
-        axis.text(0.5, -0.03, number(activation, ".3g"), fontsize=style.SMALL, color=style.INK, **place)
+        axis.text(0.5, -0.03, say(activation), fontsize=style.SMALL, color=style.INK, **place)
     style.row_name(line[0], name)
 
 
@@ -131,5 +184,9 @@ def plot_weights(rows):
         for axis in axes:
             axis.set_axis_off()
         for axis, kernel in zip(axes, kernels, strict=False):
-            axis.imshow(kernel, cmap="RdBu_r", vmin=-largest, vmax=largest, **style.AS_IT_IS)
+            _show_weights(axis, kernel, largest)
     return figure
+
+
+def _show_weights(axis, kernel, largest):
+    axis.imshow(kernel, cmap="RdBu_r", vmin=-largest, vmax=largest, **style.AS_IT_IS)

@@ -131,27 +131,26 @@ def show_map(axis, values, top, cmap="Blues", **settings):
 
 @style.applied
 def plot_feature_maps(image, maps, chosen):
-    """Plot each layer's strongest channels above its weakest, beside the image at the resolution of the layer.
+    """Plot each layer's strongest and weakest channels in one row, behind the image at the resolution of the layer.
 
     Args:
         image: (48, 48, 1) uint8.
         maps: dict of layer -> (height, width, channels); 0 and negative values are white.
-        chosen: dict of layer -> (strongest, weakest), each an array of channel numbers. A row has one scale.
+        chosen: dict of layer -> (strongest, weakest), each an array of channel numbers with one scale of its own.
     """
-    columns = max(1, *(len(row) for rows in chosen.values() for row in rows))
-    side = min((style.WIDTH - 0.9) / (columns + 2.3), 0.7)
-    figure = style.new_figure(len(maps) * (2 * side + 0.36))
-    grid = figure.add_gridspec(2 * len(maps), columns + 1, width_ratios=[2.2] + [1] * columns)
-    for place, (layer, values) in enumerate(maps.items()):
-        height, width = values.shape[:2]
-        coarse = figure.add_subplot(grid[2 * place : 2 * place + 2, 0])
-        style.show(coarse, _shrink(image, (width, height)), f"{layer}: {height}×{width}")
-        for line, (kind, channels) in enumerate(
-            zip((words("strongest"), words("weakest")), chosen[layer], strict=True)
-        ):
-            axes = [figure.add_subplot(grid[2 * place + line, column + 1]) for column in range(len(channels))]
-            _show_channels(axes, values, channels, kind)
-    style.close_up(figure)
+    most = [max(1, *(len(rows[kind]) for rows in chosen.values())) for kind in (0, 1)]
+    ratios = [1, 0.1, *[1] * most[0], 0.1, *[1] * most[1]]
+    height = min((style.WIDTH - 1.6) / sum(ratios), 0.7) + 0.17
+    figure, axes = style.new_grid(len(maps) * height + 0.16, len(maps), len(ratios), width_ratios=ratios)
+    for line, (layer, values) in zip(axes, maps.items(), strict=True):
+        high, wide = values.shape[:2]
+        style.show(line[0], _shrink(image, (wide, high)))
+        style.row_name(line[0], f"{layer}\n{high}×{wide}")
+        for place, channels in zip((2, most[0] + 3), chosen[layer], strict=True):
+            _show_channels(line[place : place + len(channels)], values, channels)
+    for place, kind in ((2, words("strongest")), (most[0] + 3, words("weakest"))):
+        style.group_name(axes[0, place], kind)
+    style.leave_headroom(figure)
     return figure
 
 
@@ -160,14 +159,14 @@ def _shrink(image, size):
     return np.asarray(Image.fromarray(np.squeeze(image)).resize(size, Image.Resampling.BOX))
 
 
-def _show_channels(axes, values, channels, kind):
-    """Show these channels in one row with one scale, given on the left."""
+def _show_channels(axes, values, channels):
+    """Show these channels with one scale, given on the left."""
     top = values[..., channels].max(initial=1e-12)
     for axis, channel in zip(axes, channels, strict=True):
         show_map(axis, values[..., channel], top)
         style.small_title(axis, channel, pad=1.5)
-    if axes:
-        style.row_label(axes[0], words("{name}\n0–{top:.2g}", name=kind, top=top))
+    if len(axes):
+        style.row_label(axes[0], f"0–{number(top, '.2g')}")
 
 
 @style.applied

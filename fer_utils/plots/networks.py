@@ -70,7 +70,7 @@ def plot_bags(table, references):
         table: DataFrame of the notebook `ensemble`: size, accuracy, gain, disagreement of each ensemble.
         references: dict of name -> accuracy, drawn as lines across the right panel.
     """
-    figure, (left, right) = style.new_panels(2.6, 2)
+    figure, (left, right) = style.new_panels(2.1, 2)
     _draw_gains(left, table[table["size"] > 1])
     right.plot(table["size"], table["accuracy"], "o", color=style.QUIET, ms=2.5, alpha=0.6, label=words("an ensemble"))
     means = table.groupby("size")["accuracy"].mean()
@@ -93,7 +93,7 @@ def _draw_gains(axis, several):
         axis.plot(100 * rows["disagreement"], rows["gain"], "o", color=color, ms=3.5, label=f"{size}")
     axis.axhline(0, color=style.QUIET, lw=0.8, zorder=0)
     axis.set_xlabel(words("mean disagreement of two members, % of images"))
-    axis.set_ylabel(words("gain over its members' mean, points"))
+    axis.set_ylabel(words("gain over its members, points"))
     axis.legend(title=words("members"), title_fontsize=7, handletextpad=0.1, ncols=-(-(len(sizes) + 1) // 5))
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
-WIDTH = 15.8 / 2.54  # inches: the text width of the report: letters keep their size
+WIDTH = 16.6 / 2.54  # inches: the text width of the report: letters keep their size
 SMALL = 7  # points: the smallest letters
 INK, QUIET = "#222222", "#8A8A8A"
 TRAIN, VALIDATION = "#C0392B", "#1F5FA8"  # red training, blue validation
@@ -158,6 +158,16 @@ def frame(axis, width=0.3):
     axis.set_axis_on()
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set(visible=True, lw=width)
+
+
+def group_name(axis, name):
+    """Write a name above the titled first image of a group of columns; `leave_headroom` makes room for it."""
+    axis.annotate(name, (0, 1), (0, 12), "axes fraction", textcoords="offset points").set_in_layout(False)
+
+
+def leave_headroom(figure, inches=0.16):
+    """Leave room above everything, such as for the names of groups."""
+    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - inches / figure.get_figheight()))
 
 
 def row_label(axis, words, size=SMALL):

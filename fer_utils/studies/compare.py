@@ -13,6 +13,7 @@ from scipy.stats import binom
 
 from fer_utils import metrics
 from fer_utils.labels import CLASSES
+from fer_utils.words import words
 
 
 def mean_accuracy(labels, probs_list):
@@ -121,6 +122,23 @@ def formatted_arms(compared):
         "p": [metrics.p_text(row.p) for row in rows],
         "p (Holm)": [metrics.p_text(row.p_holm) for row in rows],
     }
+
+
+def depth(run):
+    """Return how many convolutional and dense layers the network of a `Finished` run has."""
+    return sum("Conv" in layer["kind"] or layer["kind"] == "Dense" for layer in run.info["layers"])
+
+
+def told(row):
+    """Say a difference with its interval and its adjusted p-value, for a sentence.
+
+    Args:
+        row: difference, low, high (percentage points) and p_holm, such as a row of `compare_arms`.
+    """
+    known = {"points": metrics.points(row.difference, row.low, row.high), "chance": metrics.p_equals(row.p_holm)}
+    if row.p_holm >= 0.05 and row.low * row.high > 0:  # the interval alone would say that there is a difference
+        return words("{points} points (the interval is not adjusted; {chance} after Holm)", **known)
+    return words("{points} points ({chance} after Holm)", **known)
 
 
 def formatted_scores(compared, f1):

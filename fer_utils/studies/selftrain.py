@@ -495,7 +495,7 @@ def save_state(network, folder, history, pseudo_labels):
 
 
 def judge(pseudo_labels, truth):
-    """Count the pseudo-labels of each round, how many are right, and how evenly they cover the classes.
+    """Count the pseudo-labels of each round, how many are right, and how far their classes are from the true ones.
 
     Args:
         pseudo_labels: (rounds, M) ints, −1 for none.
@@ -503,8 +503,7 @@ def judge(pseudo_labels, truth):
 
     Returns:
         pandas DataFrame, a row a round that has any: round, n, precision with low and high (the share that is right,
-        Wilson), top (the most frequent class) and top_share, classes (`effective_classes`), distance (total variation
-        to the true shares, 0…1).
+        Wilson), top (the most frequent class) and top_share, distance (total variation to the true shares, 0…1).
     """
     true_shares, rows = class_shares(truth), []
     for number, labels in enumerate(pseudo_labels, start=1):
@@ -513,38 +512,37 @@ def judge(pseudo_labels, truth):
             right = metrics.share(int((labels == truth)[given].sum()), int(given.sum()))
             shares = class_shares(labels)
             distance = np.abs(shares - true_shares).sum() / 2
-            spread = (int(shares.argmax()), shares.max(), effective_classes(shares), distance)
-            rows.append((number, right.n, right.value, right.low, right.high, *spread))
-    columns = ["round", "n", "precision", "low", "high", "top", "top_share", "classes", "distance"]
+            rows.append(
+                (number, right.n, right.value, right.low, right.high, int(shares.argmax()), shares.max(), distance)
+            )
+    columns = ["round", "n", "precision", "low", "high", "top", "top_share", "distance"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def first_and_last(judged, truth):
-    """List the first and the last row of each table of `judge`, for print.
+def last_rounds(judged, truth):
+    """List the last row of each table of `judge`, for print.
 
     Args:
         judged: dict of arm -> DataFrame.
         truth: as in `judge`.
 
     Returns:
-        List of dicts: arm, round, n, precision (an Estimate), class (the most frequent one) with its share and its true
-        share, classes, distance.
+        List of dicts: arm, n, precision (a Share), class (the most frequent one) with its share and its true share,
+        distance.
     """
     true_shares = class_shares(truth)
     return [
         {
             "arm": arm,
-            "round": row.round,
             "n": row.n,
             "precision": metrics.Share(row.precision, row.low, row.high, row.n),
             "class": CLASSES[row.top],
             "share": row.top_share,
             "true share": true_shares[row.top],
-            "classes": row.classes,
             "distance": row.distance,
         }
         for arm, table in judged.items()
-        for row in table.iloc[[0, -1][: len(table)]].itertuples()
+        for row in table.tail(1).itertuples()
     ]
 
 
@@ -552,16 +550,3 @@ def class_shares(labels):
     """Return the (7,) shares of the classes; negative labels do not count."""
     counts = np.bincount(labels[labels >= 0], minlength=len(CLASSES))
     return counts / max(counts.sum(), 1)
-
-
-def effective_classes(shares):
-    """Return how many equally frequent classes would be as diverse: exp of the Shannon entropy.
-
-    References:
-        Hill (1973), Diversity and Evenness, Ecology 54.
-
-    >>> float(effective_classes(np.array([0.5, 0.5, 0, 0, 0, 0, 0]))).__round__(6)
-    2.0
-    """
-    present = shares[shares > 0]
-    return np.exp(-(present * np.log(present)).sum())
