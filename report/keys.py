@@ -173,9 +173,11 @@ def reached_modules(code, root):
     Returns:
         Dict from path relative to `root` to the meaning of the module.
     """
-    found, todo = {}, [(source, "") for source in code]
+    found, asked, todo = {}, set(), [(source, "") for source in code]
     while todo:
-        for name in _imported(*todo.pop()):
+        names = [name for name in _imported(*todo.pop()) if name not in asked]
+        asked.update(names)
+        for name in names:
             for path in _files_of(name, root):
                 relative = path.relative_to(root)
                 if str(relative) not in found:
