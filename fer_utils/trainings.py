@@ -88,18 +88,21 @@ def known_runs(wanted=()):
         wanted: names in fer_utils/recorded; empty for all.
 
     Returns:
-        Dict from name to Run. Self-training's arms are not among them.
+        Dict from name to Run or SelfTraining.
 
     Raises:
         SettingsError: there is none, or none of such a name.
     """
-    training, known = data.fingerprint(splits=data.TRAINING), {}
+    from fer_utils.studies import selftrain  # imports TensorFlow
+
     if missing := sorted(set(wanted) - set(recorded.names())):
         raise SettingsError(f"{missing[0]!r} is not recorded; there are: {', '.join(recorded.names()) or 'none'}")
+    parts = {}, {"val_share": selftrain.VAL_SHARE}
+    here, known = {data.fingerprint(splits=data.TRAINING, **part) for part in parts}, {}
     for name in wanted or recorded.names():
         settings = recorded.info(name)["settings"]
-        if settings["data"] == training and "arm" not in settings:
-            known[name] = runs.Run(**settings)
+        if settings["data"] in here:
+            known[name] = (selftrain.SelfTraining if "arm" in settings else runs.Run)(**settings)
     if not known:
         raise SettingsError("nothing is recorded for these training images: make reproduce DATA=fer2013.csv")
     return known
@@ -132,13 +135,13 @@ def reproduce(known):
     """Train these runs anew, print how well each agrees with its record, and return whether all do.
 
     Args:
-        known: dict from the name of a record to its Run.
+        known: dict from the name of a record to its Run or SelfTraining.
     """
-    dataset, all_agree = next(iter(known.values())).dataset(), True
+    all_agree = True
     if os.environ.get("CLUSTER"):
-        runs.fit_all(list(known.values()), dataset, fresh=True)
+        runs.fit_all(list(known.values()), fresh=True)
     for name, run in known.items():  # here one after the other: each is compared as soon as it is there
-        agrees, line = agreement(run.fit(dataset, fresh=True), Finished(recorded.FOLDER / name), dataset)
+        agrees, line = agreement(run.fit(fresh=True), Finished(recorded.FOLDER / name), run.dataset())
         print(line, flush=True)
         all_agree &= agrees
     return all_agree

@@ -74,7 +74,10 @@ MAY_IMPORT = {
         "estimate",
     },
     "estimate": {"labels", "augment", "own", "training", "finished", "words"},
-    "trainings": {"data", "metrics", "own", "presets", "recorded", "runs", "finished", "settings", "words"},
+    "trainings": {
+        *("data", "metrics", "own", "presets", "recorded", "runs", "finished", "settings", "words"),
+        "studies.selftrain",
+    },
     "predict": {"labels", "readers", "finished", "runs", "settings", "training"},
     "explain": set(),
     "explain.graph": {"labels", "words"},

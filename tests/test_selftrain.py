@@ -6,7 +6,7 @@ import numpy as np
 import pydantic
 import pytest
 
-from fer_utils import data
+from fer_utils import data, recorded, trainings
 from fer_utils.labels import CLASSES
 from fer_utils.studies import selftrain
 
@@ -110,7 +110,7 @@ class Learned:
             patch.setattr(selftrain, "build", self.build)
             patch.setattr(selftrain, "finish", self.keep)
             selftrain.train(run.settings(), dataset, folder)
-        self.pseudo_labels = np.load(folder / "pseudo_labels.npy")
+        self.pseudo_labels = np.load(folder / "pseudo_labels.npz")["pseudo_labels"]
 
     def build(self, settings):
         network = self.original(settings)
@@ -263,7 +263,7 @@ def test_stopped_in_a_round_it_ends_as_if_it_had_not_been(arm, learned, on_few_f
     resumed = run.fit()
     assert len(rounds) == 4  # the third one again, not those before
     assert sorted(path.name for path in resumed.folder.iterdir()) == [
-        "history.csv", "model.keras", "predictions.npz", "pseudo_labels.npy", "run.json",
+        "history.csv", "model.keras", "predictions.npz", "pseudo_labels.npz", "run.json",
     ]  # fmt: skip
     assert resumed.history.drop(columns="seconds").to_dict("records") == [
         {name: value for name, value in row.items() if name != "seconds"} for row in learned[arm].history
@@ -273,6 +273,20 @@ def test_stopped_in_a_round_it_ends_as_if_it_had_not_been(arm, learned, on_few_f
     assert resumed.info["updates"] == 8 and {"val", "public"} <= set(resumed.info["scores"])
     assert np.array_equal(run.fit().pseudo_labels, resumed.pseudo_labels)
     assert len(rounds) == 4  # finished: loaded, not trained
+
+
+def test_an_arm_is_recorded_found_and_trained_anew(on_few_faces, store, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(recorded, "FOLDER", tmp_path / "recorded")
+    run = selftrain.SelfTraining(**SMOKE | {"arm": "keep all"})
+    trained = run.fit()
+    recorded.write(trained, "self_training/keep-all-s0")
+    history = trained.history
+    trained.folder.rename(store / "elsewhere")
+    found = run.fit()
+    assert found.name == "recorded/self_training/keep-all-s0" and found.history.equals(history)
+    assert np.array_equal(found.pseudo_labels, selftrain.Trained(store / "elsewhere").pseudo_labels)
+    assert trainings.main(["--reproduce", "self_training/keep-all-s0"]) == 0
+    assert "agrees" in capsys.readouterr().out and run.is_finished()
 
 
 # one setting changed -> another run

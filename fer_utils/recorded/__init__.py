@@ -1,7 +1,7 @@
 """Full trainings on FER2013 that ship with the kit, each a folder as the run store has them, but small:
 
     run.json          settings, data, processor, seconds, scores with intervals; of weights also their terms of use
-    history.csv       a row an epoch
+    history.csv       a row an epoch, or a round of self-training; of these also pseudo_labels.npz
     predictions.npz   logits on the validation and the test images, float16, in the data's order
     weights.npz       float16, of small networks alone; `pretrained:<name>` is a preset that uses them on any images
 
@@ -164,7 +164,9 @@ def write(run, name, weights=False):
         np.savez_compressed(half / "predictions.npz", **{split: same_answers(stored[split]) for split in stored.files})
     if weights:
         known |= _write_weights(run.model(), known["settings"], half / "weights.npz") | {"terms": TERMS}
-    shutil.copy(run.folder / "history.csv", half)
+    for name in ("history.csv", "pseudo_labels.npz"):
+        if (path := run.folder / name).is_file():
+            shutil.copy(path, half)
     (half / "run.json").write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", "utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)

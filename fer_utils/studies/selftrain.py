@@ -5,7 +5,7 @@ training is resumable after any round. Its folder holds
 
     state.npz           all that the next round depends on             (gone when finished)
     history.csv         one row a round                                             \\
-    pseudo_labels.npy   (rounds, M), those in use in each round, −1 for none         > written at the end
+    pseudo_labels.npz   (rounds, M), those in use in each round, −1 for none         > written at the end
     model.keras, predictions.npz, run.json    as in `training`                      /
 """
 
@@ -150,7 +150,8 @@ class Trained(runs.Finished):
     @property
     def pseudo_labels(self):
         """(rounds, M) ints: the class that each image without a label had in each round, −1 for none."""
-        return np.load(self.folder / "pseudo_labels.npy")
+        with np.load(self.folder / "pseudo_labels.npz") as stored:
+            return stored["pseudo_labels"]
 
 
 # -- a training --------------------------------------------------------------------------------------------------------
@@ -176,7 +177,7 @@ def train(settings, dataset, folder):
     with training.precision(settings) as policy:
         network = build(settings)
         history, pseudo_labels = learn(network, settings, labelled, unlabelled, validation, folder)
-        np.save(folder / "pseudo_labels.npy", pseudo_labels)
+        np.savez_compressed(folder / "pseudo_labels.npz", pseudo_labels=pseudo_labels)
         finish(network, settings, dataset, validation, history, folder, policy)
 
 
