@@ -28,6 +28,7 @@ WARNING = 30  # seconds before its time is over that a job is told; Slurm may do
 IDLE = 3  # starts in a row without a finished epoch after which a job is not sent again
 GRACE = 15  # seconds that a result may take from the cluster's disk to this machine
 FOREVER = 60 * 24 * 365  # minutes
+TOLD = ("slurm_partition", "slurm_account", "timeout_min", "cpus_per_task", "gpus_per_node", "mem_gb")
 
 # -- what a job asks for -----------------------------------------------------------------------------------------------
 
@@ -225,7 +226,8 @@ def train(runs):
     """
     folder().mkdir(parents=True, exist_ok=True)
     with FileLock(folder() / "lock"):
-        jobs = left(runs)
+        if jobs := left(runs):
+            tell(f"{len(jobs)} job(s) sent earlier are in the queue. {farewell(jobs)}")
         there = {job.run.name for job in jobs}
         jobs += send([run for run in runs if run.name not in there])
     try:
@@ -270,8 +272,8 @@ def send(runs):
     if chosen() == "slurm":
         for job in jobs:
             note(job.run).write_text(job.id)
-    given = ", ".join(f"{name.removeprefix('slurm_')}={value}" for name, value in asked.items())
-    tell(f"{len(jobs)} job(s) sent to {chosen()} ({given}). {farewell(jobs)}")
+    given = " ".join(f"{name.removeprefix('slurm_')}={asked[name]}" for name in TOLD if name in asked)
+    tell(f"{len(jobs)} job(s) sent to {chosen()}: {given}. {farewell(jobs)}")
     return jobs
 
 

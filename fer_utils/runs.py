@@ -9,6 +9,7 @@ at all; with CLUSTER=slurm by a job of a cluster (`cluster`). exca turns setting
 """
 
 import hashlib
+import importlib
 import math
 import os
 import shutil
@@ -469,6 +470,4 @@ def main(words=None):
 
 
 if __name__ == "__main__":
-    from fer_utils import runs  # a job must find its Run by name, and `__main__` is another module there
-
-    sys.exit(runs.main())
+    sys.exit(importlib.import_module("fer_utils.runs").main())  # where a job finds its Run: `__main__` is another there
