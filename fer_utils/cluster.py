@@ -7,7 +7,9 @@ Slurm sends again by itself. Either way the training resumes after its last epoc
 processes of this machine, which have no limit of time.
 """
 
+import contextlib
 import getpass
+import io
 import os
 import pickle
 import shutil
@@ -28,6 +30,7 @@ WARNING = 30  # seconds before its time is over that a job is told; Slurm may do
 IDLE = 3  # starts in a row without a finished epoch after which a job is not sent again
 GRACE = 15  # seconds that a result may take from the cluster's disk to this machine
 FOREVER = 60 * 24 * 365  # minutes
+NEVER = ("PartitionConfig", "PartitionTimeLimit", "BadConstraints")  # why a job waits for what no node has
 TOLD = ("slurm_partition", "slurm_account", "timeout_min", "cpus_per_task", "gpus_per_node", "mem_gb")
 
 # -- what a job asks for -----------------------------------------------------------------------------------------------
@@ -188,13 +191,11 @@ class Job:
         if state or queue is None:
             self.seen = time.monotonic()
         if self.paths.result_pickle.exists() or self.run.is_finished():
-            state = "ended"
-        elif time.monotonic() - self.seen > GRACE:
-            state = "gone"
-        if state and state != self.said:
+            return True
+        if state not in ("", "completing", self.said):
             self.said, epochs = state, epochs_so_far(self.run.partial)
             tell(f"job {self.id} ({self.run.name}): {state}" + f", {epochs} epochs so far" * (epochs > 0))
-        return state in ("ended", "gone")
+        return time.monotonic() - self.seen > GRACE
 
     def failure(self):
         """Return what went wrong: lines, the first of which says most; "" if nothing did."""
@@ -207,7 +208,8 @@ class Job:
             return ""
         elif self.paths.stderr.exists():
             said = self.paths.stderr.read_text("utf-8", "replace")
-        lines = [line.rsplit("\r", 1)[-1] for line in said.splitlines() if line.strip()][-6:]
+        lines = [line.rstrip("\r").rsplit("\r", 1)[-1] for line in said.split("\n")]  # the last state of a progress bar
+        lines = [line for line in lines if line.strip()][-6:]
         why = lines.pop() if self.paths.result_pickle.exists() else gone
         return "\n    ".join(
             [f"job {self.id} ({self.run.name}) failed: {why}", *lines, f"its log: {self.paths.stderr}"]
@@ -248,11 +250,11 @@ def note(run):
 
 def left(runs):
     """Return the jobs of earlier processes that are still in the queue."""
-    notes = {run: note(run).read_text() for run in runs if note(run).exists()} if chosen() == "slurm" else {}
+    notes = [(run, note(run).read_text()) for run in runs if note(run).exists()] if chosen() == "slurm" else []
     known = queue() if notes else {}
     if known is None:
         raise RunError("Slurm does not answer (`squeue` fails): try again later")
-    return [Job(run, JobPaths(folder(), number)) for run, number in notes.items() if number in known]
+    return [Job(run, JobPaths(folder(), number)) for run, number in notes if number in known]
 
 
 def send(runs):
@@ -264,7 +266,7 @@ def send(runs):
     executor = submitit.AutoExecutor(folder(), cluster=chosen(), **limit)
     executor.update_parameters(name=runs[0].name if len(runs) == 1 else f"{len(runs)}-trainings", **asked)
     try:
-        with clean_env():  # this process may be in a job itself
+        with clean_env(), contextlib.redirect_stderr(io.StringIO()):  # this process may be in a job itself
             sent = executor.submit_array([Training(run) for run in runs])
     except (FailedJobError, FailedSubmissionError) as error:
         raise RunError(f"Slurm refuses this: {error}") from None
@@ -294,7 +296,12 @@ def queue():
     if said is None:
         return None
     rows = [line.split("|") for line in said.splitlines()]
-    return {row[0]: row[1].lower() + (f" ({row[2]})" if row[1] == "PENDING" else "") for row in rows}
+    return {number: state.lower() + because(reason) * (state == "PENDING") for number, state, reason in rows}
+
+
+def because(reason):
+    """Say why a job is pending."""
+    return f" ({reason}{': it may never start; cancel it and ask for less' * (reason in NEVER)})"
 
 
 def wait(jobs):
@@ -309,7 +316,8 @@ def wait(jobs):
         ended = [job for job in waiting if job.look(known)]
         for job in ended:
             job.forget()
-            failures += [job.failure()]
+            failures.append(job.failure())
+            tell(failures[-1].partition("\n")[0] or f"job {job.id} ({job.run.name}): ended")
         waiting = [job for job in waiting if job not in ended]
         time.sleep(min(15, 1 + (time.monotonic() - began) / 20) if waiting else 0)  # squeue is not asked too often
     if failures := [said for said in failures if said]:
