@@ -36,6 +36,7 @@ help:     ## what there is
 	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /: /; s/:  *## /: /' | awk -F': ' '{printf "  make %-11s %s\n", $$1, $$2}'
 	@echo
 	@echo '  EDITION=$(EDITION)  LANGS="$(LANGS)"  PROFILE=$(PROFILE) (smoke, quick, full)  DATA=fer2013.csv  ORDER=$(or $(ORDER),official)  JOBS=$(JOBS)  CODE=$(CODE) (inline, none)  Q=$(Q)  P="name=value ..."'
+	@echo '  CLUSTER=slurm  SLURM="partition=gpu gpus=1 cpus=8 hours=12 mem=32": trainings are jobs of a cluster (README, On a cluster)'
 
 setup: $(READY)  ## .venv with everything pinned (done by every other target when needed)
 

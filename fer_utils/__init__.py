@@ -28,6 +28,7 @@ Beside the core:
 
 download    FER2013 from Kaggle into data/
 estimate    how long a training would take here
+cluster     trainings as jobs of a cluster: what they ask for, how they are sent, resumed and waited for
 trainings   the command: list, train in the background, record, train anew what is recorded and compare
 
 Topics, each used by its own notebooks:

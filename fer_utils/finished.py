@@ -26,6 +26,12 @@ def store():
     return Path(os.environ.get("FER_RUNS") or KIT / "runs")
 
 
+def epochs_so_far(partial):
+    """Return how many epochs an interrupted or running training has finished, whose folder `partial` is."""
+    history = partial / "history.csv"
+    return max(0, len(history.read_text().splitlines()) - 1) if history.exists() else 0
+
+
 def note(**facts):
     """Note facts for the report that runs this process, if one does: a line of JSON in the file `$FER_CITED`."""
     if path := os.environ.get("FER_CITED"):

@@ -3,26 +3,26 @@
 A run is identified by its settings, the fingerprint of its training and validation images, TRAINING_VERSION, and the
 content of whatever lies outside of the kit. If `runs/` holds a finished run of exactly these, or else if one is
 recorded (`recorded`), it is loaded at once, without importing TensorFlow; else it is trained and stored, whole or not
-at all. exca turns settings into a hash and, with CLUSTER=slurm, sends trainings to a cluster.
+at all; with CLUSTER=slurm by a job of a cluster (`cluster`). exca turns settings into a hash.
 
     python -m fer_utils.runs "preset=B profile=full"      train one run, or find it; `trainings` has all other commands
 """
 
 import hashlib
+import importlib
 import math
 import os
 import shutil
 import sys
 import warnings
 import weakref
-from pathlib import Path
 
 import exca
 import numpy as np
 import pydantic
 from filelock import FileLock
 
-from fer_utils import data, own, presets, recorded
+from fer_utils import cluster, data, own, presets, recorded
 from fer_utils.finished import Finished, RunError, note, store
 from fer_utils.own import NetworkError
 from fer_utils.settings import SettingsError, parse
@@ -53,14 +53,12 @@ class Stored(pydantic.BaseModel):
     source: str = "auto"
     data: str = ""  # the fingerprint of its training and validation images; filled in
     depends: list[str] = []  # what else the result depends on: a hash of the votes, names of other runs; filled in
-    infra: exca.TaskInfra = exca.TaskInfra(version=TRAINING_VERSION, mode="retry")
+    infra: exca.TaskInfra = exca.TaskInfra(version=TRAINING_VERSION)  # nothing but the identity
 
     @pydantic.model_validator(mode="before")
     @classmethod
     def fill_in(cls, given):
-        filled = cls.filled({name: value for name, value in given.items() if value is not None})
-        infra = {"folder": store() / ".exca", "cluster": os.environ.get("CLUSTER") or None}
-        return filled | {"infra": infra | (filled.get("infra") or {})}
+        return cls.filled({name: value for name, value in given.items() if value is not None})
 
     @property
     def name(self):
@@ -74,6 +72,11 @@ class Stored(pydantic.BaseModel):
     @property
     def folder(self):
         return store() / self.name
+
+    @property
+    def partial(self):
+        """The folder of the training while it is made, or was interrupted."""
+        return store() / f"{self.name}.partial"
 
     def settings(self):
         """Return the settings as a plain dict, as run.json keeps them."""
@@ -113,14 +116,7 @@ class Stored(pydantic.BaseModel):
     def _finished(self, fresh=False):
         folder = self.folder if self.is_finished() or fresh else self.record() or self.folder
         if folder == self.folder and not self.is_finished():
-            self.check()
-            ask([self])
-            locks = store() / ".locks"
-            locks.mkdir(parents=True, exist_ok=True)
-            with FileLock(locks / self.name):  # two processes never train the same thing
-                if not self.is_finished():
-                    self.forget()
-                    self.train()
+            train([self])
         run = self.read(folder)
         run.trained_here = self.name
         cite(run, self.changed())
@@ -160,10 +156,14 @@ class Stored(pydantic.BaseModel):
             )
         return dataset
 
-    def forget(self):
-        """Make exca forget an earlier failure, or a result whose folder was deleted since."""
-        if self.infra.status() in ("completed", "failed"):
-            self.infra.clear_job()
+    def train_once(self):
+        """Train this run unless it is there: two processes never train the same thing. Return its name."""
+        locks = store() / ".locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        with FileLock(locks / self.name):
+            if not self.is_finished():
+                self.train()
+        return self.name
 
     @infra.apply(exclude_from_cache_uid=("source",))
     def train(self) -> str:
@@ -172,7 +172,7 @@ class Stored(pydantic.BaseModel):
         Raises:
             RunError: the folder cannot be written (disk full, no permission); finished epochs are kept.
         """
-        partial, dataset = Path(f"{self.folder}.partial"), self.own_dataset()
+        partial, dataset = self.partial, self.own_dataset()
         try:
             self.make(dataset, partial)
             if self.folder.exists():  # without run.json: what is left of something damaged
@@ -331,7 +331,12 @@ def dependencies(settings):
     """Return what a run depends on besides settings and data: hashes of votes and code, names of the runs it needs."""
     votes = [data.votes_hash(settings.get("source", "auto"))] if settings.get("votes") else []
     votes += [own.digest(settings["model"])] if own.kind(settings["model"]) in ("mine", "fresh") else []
-    return votes + [run.name for run in [*start_run(settings), *teacher_runs(settings)]]
+    return votes + [run.name for run in needed(settings)]
+
+
+def needed(settings):
+    """Return the runs that must be there before a run of these settings is trained."""
+    return [*start_run(settings), *teacher_runs(settings)]
 
 
 def teacher_runs(settings):
@@ -371,10 +376,7 @@ def cite(run, changed=None):
 
 
 def fit_all(wanted, dataset=None, fresh=False):
-    """Fit many runs, such as the arms of an ablation: those that are missing are trained, one after the other.
-
-    With `$CLUSTER` (`slurm`, or `local` for the same way on this machine) they become one job array, through exca and
-    submitit.
+    """Fit many runs, such as the arms of an ablation: those that are missing are trained.
 
     Args:
         wanted: list of Run, or dict from names to such lists.
@@ -389,14 +391,20 @@ def fit_all(wanted, dataset=None, fresh=False):
         return {name: [next(finished) for _ in some] for name, some in wanted.items()}
     wanted = [run.on(dataset) for run in wanted]
     missing = list({run.name: run for run in wanted if not run.is_finished() and (fresh or not run.record())}.values())
-    ask(missing)
-    if missing and missing[0].infra.cluster:
-        for run in missing:
-            run.check()
-            run.forget()
-        with missing[0].infra.job_array() as array:
-            array.extend(missing)
+    train(missing)
     return [run.fit(fresh=fresh) for run in wanted]
+
+
+def train(missing):
+    """Train runs: one after the other or, with $CLUSTER, as an array of jobs after those that they need."""
+    for run in missing:
+        run.check()
+    ask(missing)
+    if missing and cluster.chosen():
+        fit_all([other for run in missing for other in needed(run.settings() | {"source": run.source})])
+        return cluster.train(missing)
+    for run in missing:
+        run.train_once()
 
 
 def ask(missing):
@@ -456,8 +464,10 @@ def main(words=None):
     except (SettingsError, data.DataError, RunError, NetworkError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(importlib.import_module("fer_utils.runs").main())  # where a job finds its Run: `__main__` is another there

@@ -16,7 +16,7 @@ import subprocess
 import sys
 
 from fer_utils import data, metrics, presets, recorded, runs
-from fer_utils.finished import Finished, RunError
+from fer_utils.finished import Finished, RunError, epochs_so_far
 from fer_utils.own import NetworkError
 from fer_utils.settings import SettingsError
 from fer_utils.words import duration, number
@@ -27,9 +27,8 @@ def show_store():
     for run in runs.list_finished():
         print(f"{run.info['data']['name']:28} {run}")
     for partial in sorted(runs.store().glob("*.partial")):
-        history = partial / "history.csv"
-        epochs = len(history.read_text().splitlines()) - 1 if history.exists() else 0
-        print(f"{'interrupted or running':28} {partial.name.removesuffix('.partial')}: {epochs} epochs so far")
+        name, epochs = partial.name.removesuffix(".partial"), epochs_so_far(partial)
+        print(f"{'interrupted or running':28} {name}: {epochs} epochs so far")
     for run in list_recorded():
         print(f"{run.info['data']['name']:28} {run}; {run.origin}")
 
@@ -172,6 +171,8 @@ def main(arguments=None):
     except (SettingsError, data.DataError, RunError, NetworkError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def act(options, run):

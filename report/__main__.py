@@ -95,7 +95,8 @@ def main(arguments=None):
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; what was finished is kept", file=sys.stderr)
+        jobs = "; jobs stay on the cluster (squeue lists them, scancel stops them)"
+        print("stopped; what was finished is kept" + jobs * (os.environ.get("CLUSTER") == "slurm"), file=sys.stderr)
         return 130
 
 

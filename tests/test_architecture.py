@@ -69,9 +69,10 @@ MAY_IMPORT = {
     "recorded": {"models", "own", "readers"},
     "training": {"labels", "adapt", "augment", "layers", "metrics", "models", "own", "recorded"},
     "finished": {"data", "recorded", "adapt", "training", "words"},
+    "cluster": {"finished", "settings"},
     "runs": {
         *("data", "ferplus", "layers", "own", "adapt", "presets", "recorded", "settings", "training", "finished"),
-        "estimate",
+        *("cluster", "estimate"),
     },
     "estimate": {"labels", "augment", "own", "training", "finished", "words"},
     "trainings": {
@@ -205,6 +206,7 @@ TRAINED = {
         "training",
         "estimate",
         "finished",
+        "cluster",
         "runs",
     ),
 }
