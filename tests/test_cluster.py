@@ -138,7 +138,7 @@ def test_why_a_job_is_pending_is_told(monkeypatch):
 
 
 def slurm_answers():
-    return bool(shutil.which("sinfo")) and bool(cluster.ask("sinfo", "--noheader"))
+    return bool(shutil.which("sinfo")) and bool(cluster.ask("timeout", "5", "sinfo", "--noheader"))
 
 
 on_slurm = pytest.mark.skipif(not slurm_answers(), reason="there is no Slurm here: `sinfo` does not answer")
