@@ -17,7 +17,7 @@ handin       the hand-in: report, scripts, weights and what they need; submissio
 trial        a hand-in's zip unpacked elsewhere and used as by its reader
 hw3/         the files of a hand-in
 build        the whole way, for `report`, `question` and `site`
-typst/       the nbconvert exporters and the look of the PDF
+typst/       notebooks as Typst source, the nbconvert exporters, the look of the PDF
 site/        the same as HTML pages
 
 `python -m fer_report --help` says how to call it. Importing the package imports none of them.

@@ -101,18 +101,17 @@ def versions():
 
 
 @cache
-def meaning(source, documented=own.DOCUMENTED[1:]):
-    """Return what code means to its outputs; that of code with IPython's lines is the code itself.
+def meaning(source):
+    """Return what a cell means to its outputs; that of one with IPython's lines is its source.
 
-    A cell that begins with a string shows it; a module does not: `documented` are the nodes whose docstrings go.
+    A cell that begins with a string shows it; a module does not.
     """
     try:
-        return own.meaning(source, documented)
+        return own.meaning(source, own.DOCUMENTED[1:])
     except SyntaxError:
         return source
 
 
-@cache
 def tree_of(source):
     """Return the syntax tree of code, without the lines that are not Python: `%time f()`, `!ls`, `x = %pwd`."""
     lines = source.splitlines()
@@ -132,6 +131,8 @@ def uses(code, function):
         code: list of str, the cells of a notebook.
         function: its full dotted name.
     """
+    if not any(function.rpartition(".")[2] in source for source in code):  # an import by another name has it, too
+        return False
     trees = [tree_of(source) for source in code]
     names = {name: full for tree in trees for name, full in _bindings(tree, function)}
     return any(_full_name(node, names) == function for tree in trees for node in ast.walk(tree))
@@ -173,48 +174,48 @@ def reached_modules(code, root):
     Returns:
         Dict from path relative to `root` to the meaning of the module.
     """
-    found, asked, todo = {}, set(), [(source, "") for source in code]
+    heads = {path.stem for folder in (root / "notebooks", root) for path in folder.glob("*")}
+    found, asked, todo = {}, set(), [name for source in code for name in _module(source, "")[1]]
     while todo:
-        names = [name for name in _imported(*todo.pop()) if name not in asked]
-        asked.update(names)
-        for name in names:
-            for path in _files_of(name, root):
-                relative = path.relative_to(root)
-                if str(relative) not in found:
-                    text = path.read_text("utf-8")
-                    found[str(relative)] = meaning(text, own.DOCUMENTED)
-                    todo.append((text, ".".join(relative.parts[:-1])))
+        name = todo.pop()
+        if name not in asked and name.partition(".")[0] in heads:
+            for file in _files_of(name, root):
+                if file not in found:
+                    found[file], names = _module((root / file).read_text("utf-8"), ".".join(file.split("/")[:-1]))
+                    todo += names
+        asked.add(name)
     return found
 
 
 @cache
-def _imported(source, package):
-    """Return the full names that code imports; `from a import b` may mean the module a.b."""
-    names = []
-    for node in ast.walk(tree_of(source)):
+def _module(source, package):
+    """Return what a module means, and the full names that it imports; `from a import b` may mean the module a.b."""
+    tree, names = tree_of(source), []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*parents, *([node.module] if node.module else [])])
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    return tuple(dict.fromkeys(names))
+    return own.meaning(tree), tuple(dict.fromkeys(names))  # the tree is not needed any more: parsing is what takes time
 
 
 def _files_of(name, root):
-    """Return the files that importing a dotted name runs: those of its packages, then its own.
+    """Return the files that importing a dotted name runs, relative to `root`: those of its packages, then its own.
 
     As in a kernel, the folder of notebooks comes before the root, and a package before a module of its name.
     """
-    for folder in (root / "notebooks", root):
-        files, path = [], folder
+    for path in ("notebooks/", ""):
+        files = []
         for part in name.split("."):
-            path = path / part
-            file = next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
+            path += part
+            file = next((f for f in (f"{path}/__init__.py", f"{path}.py") if os.path.isfile(f"{root}/{f}")), None)
             if file:
                 files.append(file)
-            elif not path.is_dir():  # a folder may be a package without __init__.py
+            elif not os.path.isdir(f"{root}/{path}"):  # a folder may be a package without __init__.py
                 break
+            path += "/"
         if files:
             return files
     return []

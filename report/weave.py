@@ -18,7 +18,8 @@ from .typst.literal import literal
 
 HERE = Path(__file__).parent
 REFERENCES, COVER = "references.yml", "cover.typ"  # files beside main.typ: the bibliography, the cover's figure
-TOOLS = ("typst", "nbconvert", "pypandoc-binary", "pylopdf-fonts-zh-tw", "matplotlib")  # what shapes a page
+KIT = '#import "kit.typ": *\n'  # at the head of every file
+TOOLS = ("typst", "pypandoc-binary", "pylopdf-fonts-zh-tw", "matplotlib")  # what shapes a page
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def weave(chapter, project, lang, code, folder, apart=False):
         lang: "en", "zh-TW", …
         code: "appendix", "inline" or "none".
         folder: Path of the PDF's Typst files.
-        apart: whether further sections and listings come behind all chapters (`typst.exporter`).
+        apart: whether further sections and listings come behind all chapters (`typst.source`).
 
     Returns:
         List of warnings: missing translations and glyphs, links to nowhere, TeX that is not understood, images that
@@ -84,17 +85,17 @@ def weave(chapter, project, lang, code, folder, apart=False):
     if record.is_file() and (known := json.loads(record.read_text("utf-8")))["key"] == wanted:
         return known["warnings"]
     texts = translations.catalog(project, lang, chapter.task.notebook)
-    body, media, parts = _convert(chapter, project, texts, code, apart)
+    made, before = _convert(chapter, project, texts, code, apart)
     settings = {"number": chapter.question.number, "bonus": chapter.question.bonus}
     heading = {"id": name, **settings, "points": chapter.question.points}
     heading["part"] = texts.markdown(chapter.question.part) or None
     files = {
-        answer_file(chapter): answer_source(chapter.task.receipt(project)["failure"], parts["answer"]),
-        f"{name}.typ": f'#import "kit.typ": *\n#question(..{literal(heading)}, title: [{parts["title"]}])\n{body}',
+        answer_file(chapter): answer_source(chapter.task.receipt(project)["failure"], made.answer),
+        f"{name}.typ": f"{KIT}#question(..{literal(heading)}, title: [{made.title}])\n{before}{made.parts['chapter']}",
     }
-    files |= {file: f'#import "kit.typ": *\n{parts[place]}' for place, file in behind_files(chapter).items()}
-    write_files(folder, {**files, **media})
-    complaints = [*translations.warnings(texts), *parts["warnings"]]
+    files |= {file: KIT + made.parts[place] for place, file in behind_files(chapter).items()}
+    write_files(folder, {**files, **made.media})
+    complaints = [*translations.warnings(texts), *made.warnings]
     warnings = [f"{chapter.task.notebook}: {complaint}" for complaint in complaints]
     write_files(folder, {record.name: json.dumps({"key": wanted, "warnings": warnings}, ensure_ascii=False)})
     return warnings
@@ -113,27 +114,23 @@ def answer_file(chapter):
 def answer_source(failure, answer):
     """Return the Typst source of what the table of answers says of a question; `answer` is (cell, Typst) or None."""
     said = "#unanswered" if failure else "//@ cell {}\n{}".format(*answer) if answer else "–"
-    return f'#import "kit.typ": *\n{said}\n'
+    return f"{KIT}{said}\n"
 
 
 def _convert(chapter, project, texts, code, apart):
+    """Return a chapter's `typst.source.Source`, and what stands in front of it."""
     quicken_imports()
-    from .typst.exporter import TypstExporter
+    from .typst.source import compose
 
-    notebook = merged(chapter, project, texts)
-    prefix = f"{chapter.question.id}-"
-    exporter = TypstExporter(
-        lang=texts.lang, code=code, fragment=True, apart=apart, label_prefix=prefix, works=project.works
-    )
-    metadata = {"name": chapter.task.notebook, "path": str(project.notebooks)}
-    body, resources = exporter.from_notebook_node(notebook, {"metadata": metadata})
+    asked, receipt = chapter.question, chapter.task.receipt(project)
+    settings = {"lang": texts.lang, "code": code, "apart": apart, "prefix": f"{asked.id}-", "works": project.works}
+    made = compose(merged(chapter, project, texts), chapter.task.notebook, project.notebooks, **settings)
     before = ""
-    if chapter.question.number is None and chapter.task.parameters:  # a question by itself says what it was run with
+    if asked.number is None and chapter.task.parameters:  # a question by itself says what it was run with
         before += f"#parameters({literal({k: repr(v) for k, v in chapter.task.parameters.items()})})\n"
-    receipt = chapter.task.receipt(project)
     if receipt["failure"]:
         before += f"#failed({literal(failure_line(receipt['failure']))})\n"
-    return before + body, resources["outputs"], resources["typst"]
+    return made, before
 
 
 def lacks_observation(chapter, project):
@@ -241,7 +238,7 @@ def main_file(settings, chapters, folder, code, picture, cites, origin):
     parts = [f"..{literal(settings)}", *([f'picture: include "{COVER}"'] if picture else [])]
     if settings["cover"]:
         parts.append(f"answers: ({' '.join(map(_answer, chapters))})")
-    lines = ['#import "kit.typ": *', f"#show: report.with({', '.join(parts)})"]
+    lines = [KIT.rstrip(), f"#show: report.with({', '.join(parts)})"]
     lines += [f'#include "{chapter.question.id}.typ"' for chapter in chapters]
     if cites:
         lines.append(f"#references({literal(REFERENCES)}, chapter: {literal(settings['cover'])})")
@@ -306,7 +303,7 @@ def write_picture(project, wanted, chapters, lang, folder):
     media = {}
     caption = translations.catalog(project, lang).markdown(wanted["caption"])
     place = literal([stored(figure.image, media), caption])
-    source = f'#import "kit.typ": *\n//@ cell {wanted["figure"]}\n#cover-picture(..{place})\n'
+    source = f"{KIT}//@ cell {wanted['figure']}\n#cover-picture(..{place})\n"
     write_files(folder, {**media, COVER: source})
     return True
 

@@ -37,7 +37,7 @@ FIGURES = {
     "pseudo rounds": (
         lambda: plot_pseudo_rounds(TWO_ARMS, TWO_JUDGED, [HISTORY] * 2),
         4,
-        ["keep all", "round", "validation, supervised", "right", "wrong", "67%", "100%"],
+        ["keep all", "round", "validation, supervised", "right", "wrong", "67\u00a0%", "100\u00a0%"],
     ),
     "label curve": (
         lambda: plot_label_curve(CURVE, AT_400, 400),

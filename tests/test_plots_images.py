@@ -74,7 +74,7 @@ FIGURES = {
     "weights": (lambda: plot_weights(KERNELS), 18, [f"filters  (±{np.abs(KERNELS['filters']).max():.2g})"]),
     "confusion": (lambda: plot_confusion(CONFUSION), 1, [CLASSES[0], "predicted"]),
     "confusion, framed": (lambda: plot_confusion(CONFUSION, [(0, 6), (6, 0)]), 1, [*CLASSES]),
-    "vote shares": (lambda: plot_vote_shares(np.eye(7, 11, dtype=int), ANSWERS), 1, [*ANSWERS, "100%"]),
+    "vote shares": (lambda: plot_vote_shares(np.eye(7, 11, dtype=int), ANSWERS), 1, [*ANSWERS, "100\u00a0%"]),
 }
 
 

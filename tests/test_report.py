@@ -25,6 +25,7 @@ from fer_report.typst.compile import typeset, write_files
 from fer_report.typst.exporter import TypstExporter, TypstPDFExporter
 from fer_report.typst.literal import literal
 from fer_report.typst.outputs import pieces
+from fer_report.typst.source import compose
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from fer_utils import metrics, settings
@@ -1050,9 +1051,8 @@ def test_sections_tagged_appendix_and_listings_are_kept_apart_in_a_report(apart)
         new_code_cell("y", outputs=[short]),
         new_markdown_cell("## Next"),
     ]
-    exporter = TypstExporter(code="appendix", fragment=True, apart=apart)
-    chapter, resources = exporter.from_notebook_node(new_notebook(cells=cells), {"metadata": {}})
-    further, listings = (resources["typst"][place] for place in ("further", "listings"))
+    parts = compose(new_notebook(cells=cells), "x", code="appendix", apart=apart).parts
+    chapter, further, listings = (parts[place] for place in ("chapter", "further", "listings"))
     assert "the answer" in chapter and "Next" in chapter
     assert [("Of it." in text, "x = 1" in text) for text in (chapter, further, listings)] == (
         [(False, False), (True, False), (False, True)] if apart else [(True, True), (False, False), (False, False)]
@@ -1062,9 +1062,9 @@ def test_sections_tagged_appendix_and_listings_are_kept_apart_in_a_report(apart)
 @pytest.mark.parametrize(("written", "printed"), [(" <!-- a hint -->", False), (" Brows *count*.", True)])
 def test_an_observation_is_printed_once_it_is_written(written, printed):
     cell = new_markdown_cell(f"**Your observation:**{written}", metadata={"tags": [cells.OBSERVATION]})
-    source, _ = TypstExporter(fragment=True).from_notebook_node(new_notebook(cells=[cell]), {"metadata": {}})
-    assert ("#observation[" in source, "#emph[count]" in source) == (printed, printed)
-    assert "Your observation" not in source and not messages.messages_of_notebook({"cells": [cell]})
+    chapter = compose(new_notebook(cells=[cell]), "x").parts["chapter"]
+    assert ("#observation[" in chapter, "#emph[count]" in chapter) == (printed, printed)
+    assert "Your observation" not in chapter and not messages.messages_of_notebook({"cells": [cell]})
 
 
 LAST = {  # what an answer in short stays with
@@ -1173,25 +1173,24 @@ def test_a_plain_notebook_becomes_a_pdf(plain):
 
 def test_without_a_bibliography_a_link_stays_a_link():
     address = "https://arxiv.org/abs/1706.04599"
-    source = TypstExporter().from_notebook_node(new_notebook(cells=[new_markdown_cell(f"By [Guo]({address}).")]))[0]
-    assert f'#link("{address}")[Guo]' in source
+    made = TypstExporter().from_notebook_node(new_notebook(cells=[new_markdown_cell(f"By [Guo]({address}).")]))[0]
+    assert f'#link("{address}")[Guo]' in made
 
 
 def test_in_a_report_bare_text_is_shown_only_where_asked_for(plain):
-    def source(**settings):
-        return TypstExporter(fragment=True, **settings).from_notebook_node(plain, {"metadata": {}})[0]
+    def chapter(code):
+        return compose(plain, "x", code=code).parts["chapter"]
 
-    assert "half a line" not in source(code="appendix") and "bare text" not in source(code="none")
-    assert "KeyError" in source(code="none") and "show()" not in source(code="appendix")
-    assert "half a line" in source(code="inline") and "100%" not in source(code="inline")
+    assert "half a line" not in chapter("appendix") and "bare text" not in chapter("none")
+    assert "KeyError" in chapter("none") and "show()" not in chapter("appendix")
+    assert "half a line" in chapter("inline") and "100%" not in chapter("inline")
     plain.cells[2].metadata["tags"] = ["show-output"]
-    assert "half a line" in source(code="appendix") and "100%" in source(code="appendix")
+    assert "half a line" in chapter("appendix") and "100%" in chapter("appendix")
 
 
 def test_a_character_without_a_glyph_is_reported_by_cell():
     notebook = new_notebook(cells=[new_markdown_cell("fine"), new_markdown_cell("a 🦄", id="unicorn")])
-    resources = TypstExporter(fragment=True).from_notebook_node(notebook, {"metadata": {}})[1]
-    assert resources["typst"]["warnings"] == ["cell unicorn: no font has U+1F984 🦄"]
+    assert compose(notebook, "x").warnings == ["cell unicorn: no font has U+1F984 🦄"]
 
 
 def test_nbconvert_knows_the_exporters(plain, tmp_path):

@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 
 from fer_utils.labels import CLASSES
 from fer_utils.plots import style
-from fer_utils.words import words
+from fer_utils.words import number, words
 
 RIGHT, WRONG, EARLY = "#4A6F8F", "#E6C7B3", "#C4C4C4"
 MARKERS = "sD^vP"
@@ -54,9 +54,9 @@ def plot_recalls(compared):
     """
     counts, arms = compared.groupby("class", sort=False)["n"].first(), compared["arm"].unique()
     figure, (axis,) = style.new_panels(0.45 + 0.1 * len(compared))
-    for number, (arm, color) in enumerate(zip(arms, style.ARMS, strict=False)):
+    for position, (arm, color) in enumerate(zip(arms, style.ARMS, strict=False)):
         rows = compared[compared["arm"] == arm]
-        places = np.arange(len(rows)) + (number - (len(arms) - 1) / 2) * 0.24
+        places = np.arange(len(rows)) + (position - (len(arms) - 1) / 2) * 0.24
         axis.hlines(places, rows["recall_low"], rows["recall_high"], color=color, lw=1.6, alpha=0.45)
         axis.plot(rows["recall"], places, "o", color=color, ms=3.5, label=arm)
     style.name_rows(axis, [words("{name}  (n = {n:,})", name=CLASSES[c], n=n) for c, n in counts.items()])
@@ -117,7 +117,7 @@ def _draw_judged(axis, judged):
     axis.bar(judged["round"], right, color=RIGHT, width=0.75, label=words("right"))
     axis.bar(judged["round"], judged["n"] - right, bottom=right, color=WRONG, width=0.75, label=words("wrong"))
     for row in judged.iloc[:: len(judged) // 7 + 1].itertuples():
-        style.note(axis, f"{row.precision:.0%}", (row.round, row.n), (0, 2), ha="center")
+        style.note(axis, number(row.precision, ".0%"), (row.round, row.n), (0, 2), ha="center")
 
 
 @style.applied

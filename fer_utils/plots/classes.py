@@ -5,7 +5,7 @@ from matplotlib.patches import Rectangle
 
 from fer_utils.labels import CLASSES
 from fer_utils.plots import style
-from fer_utils.words import words
+from fer_utils.words import number, words
 
 
 @style.applied
@@ -17,7 +17,7 @@ def plot_confusion(counts, framed=()):
         framed: cells (true class, predicted class) that get a frame.
     """
     figure, (axis,) = style.new_panels(2.5)
-    _share_map(axis, counts, "{:.0%}\n{}".format, CLASSES)
+    _share_map(axis, counts, lambda share, count: f"{number(share, '.0%')}\n{count}", CLASSES)
     for true, predicted in framed:
         axis.add_patch(Rectangle((predicted, true), 1, 1, fill=False, edgecolor=style.TRAIN, lw=1.2, clip_on=False))
     axis.set(xlabel=words("predicted"), ylabel=words("true"))
@@ -33,7 +33,7 @@ def plot_vote_shares(counts, answers):
         answers: names of the columns.
     """
     figure, (axis,) = style.new_panels(1.9)
-    _share_map(axis, counts, lambda share, count: f"{share:.0%}", answers)
+    _share_map(axis, counts, lambda share, _: number(share, ".0%"), answers)
     axis.set(xlabel=words("the most frequent answer"), ylabel=words("label"))
     return figure
 

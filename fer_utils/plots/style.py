@@ -99,7 +99,7 @@ def close_up(figure):
 
 def percent(axis, decimals=0):
     """Write the ticks of an x- or y-axis as percentages; `decimals=None` chooses as many as they need."""
-    axis.set_major_formatter(PercentFormatter(1, decimals=decimals))
+    axis.set_major_formatter(PercentFormatter(1, decimals=decimals, symbol="\u00a0%"))  # as `words.number`
 
 
 def whole_numbers(axis):

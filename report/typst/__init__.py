@@ -1,5 +1,6 @@
 """Notebook -> Typst -> PDF.
 
+source      a notebook -> Typst source, by its items
 exporter    the two nbconvert exporters, `typst` and `typst-pdf`
 outputs     the items of a notebook -> Typst source
 rules.lua   what print does its own way with Markdown
