@@ -89,7 +89,7 @@ def flat(model, images, normalise=None):
         copies[id(layer)] = new
         outputs = new(*args, **settings)
         if new is not layer and isinstance(layer, keras.Layer):
-            take_weights(new, layer)
+            take_weights(new, layer.get_weights())
         if args and id(args[0]) in raw and type(layer).__name__.startswith("Random"):
             raw.add(id(outputs))
         return outputs
@@ -125,8 +125,8 @@ def copy(layer, names):
     return layer
 
 
-def take_weights(new, layer):
-    new.set_weights(layer.get_weights())
+def take_weights(new, weights):
+    new.set_weights(weights)
     if hasattr(new, "finalize_state"):  # Normalization computes with what it derives from its weights
         new.finalize_state()
 
@@ -181,12 +181,12 @@ def as_logits(tensor, last):
         changed = {"name": "logits", "activation": "linear", "dtype": "float32"}
         dense = type(last).from_config(last.get_config() | changed)
         logits = dense(inputs_of(tensor)[0])
-        take_weights(dense, last)
+        take_weights(dense, last.get_weights())
         return logits
     if is_softmax(getattr(last, "activation", None)):  # a convolution, say
         bare = type(last).from_config(last.get_config() | {"name": "before_logits", "activation": "linear"})
         tensor = bare(inputs_of(tensor)[0])
-        take_weights(bare, last)
+        take_weights(bare, last.get_weights())
     return layers.Activation("linear", dtype="float32", name="logits")(tensor)
 
 
