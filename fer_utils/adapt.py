@@ -110,13 +110,13 @@ def normalises(layer, others):
 
 def copy(layer, names):
     """Return a layer of the same settings with a name of its own; itself where it cannot be copied."""
-    if not isinstance(layer, keras.Layer):  # an operation such as x + y
-        return layer
     name, number = layer.name, 1
     while name in names or name in TAKEN:
         number += 1
         name = f"{layer.name}_{number}"
     names.add(name)
+    if name == layer.name and not isinstance(layer, keras.Layer):  # an operation such as x + y
+        return layer
     if not isinstance(layer, layers.Lambda):  # its function would lose what it knows
         with contextlib.suppress(Exception):  # a class of the student's without get_config
             return type(layer).from_config(layer.get_config() | {"name": name})
