@@ -73,7 +73,7 @@ def as_they_are(layer):
 
 
 def standardised(layer):
-    """The kernels as they are applied; Keras' layer computes in a precision of its own, this one in that of its input."""
+    """The kernels as they are applied, in the precision of what comes in."""
     known = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
     settings = layer.get_config() | {"dtype": known.get(layer.input.dtype, layer.input.dtype)}
     return settings, [ops.convert_to_numpy(weight) for weight in (layer.standardised(), layer.bias)]
