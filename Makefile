@@ -17,6 +17,8 @@ FRESH   ?=
 R       ?=
 ZIP     ?= build/handin-$(EDITION).zip
 
+GPU     ?=
+
 PYTHON  ?= python3
 BIN     := .venv/bin
 READY   := .venv/ready
@@ -29,8 +31,10 @@ ifneq ($(ORDER),)
 export FER_ORDER := $(ORDER)
 endif
 export TF_CPP_MIN_LOG_LEVEL ?= 2
+# questions that run at once share a GPU
+export TF_FORCE_GPU_ALLOW_GROWTH ?= true
 
-.PHONY: help setup report question site data train reproduce runs board handin check submission predict notebooks translations lab test lint bench clean
+.PHONY: by-hand help setup report question site data train reproduce runs board handin check submission predict notebooks translations lab test lint bench clean
 
 help:     ## what there is
 	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## /: /; s/:  *## /: /' | awk -F': ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -38,16 +42,13 @@ help:     ## what there is
 	@echo '  EDITION=$(EDITION)  LANGS="$(LANGS)"  PROFILE=$(PROFILE) (smoke, quick, full)  DATA=fer2013.csv  ORDER=$(or $(ORDER),official)  JOBS=$(JOBS)  CODE=$(CODE) (inline, none)  Q=$(Q)  P="name=value ..."'
 	@echo '  CLUSTER=slurm  SLURM="partition=gpu gpus=1 cpus=8 hours=12 mem=32": trainings are jobs of a cluster (README, On a cluster)'
 
-setup: $(READY)  ## .venv with everything pinned (done by every other target when needed)
+setup: $(READY)  ## .venv with everything pinned (done by every other target when needed); GPU=1 or GPU=0 chooses TensorFlow
 
-$(READY): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Try: make setup PYTHON=python3.11")'
-	@if command -v uv >/dev/null; then \
-	    uv venv -q --allow-existing --python $(PYTHON) .venv && uv pip install -q --python $(BIN)/python -r requirements.txt -e .; \
-	else \
-	    $(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt -e .; \
-	fi
+$(READY): requirements.txt pyproject.toml $(if $(GPU),by-hand)
+	@$(PYTHON) report/install.py
 	@touch $@
+
+by-hand:  # GPU=1 or GPU=0 was given: .venv is looked at again
 
 report: $(READY)  ## build/report-<edition>-<language>.pdf; only what changed is computed again
 	@$(REPORT) report --edition $(EDITION) --langs $(LANGS) --profile $(PROFILE) --jobs $(JOBS) --code $(CODE) --set "$$CHOSEN"
@@ -57,7 +58,7 @@ site: $(READY)  ## the same as pages for a browser, build/site/index.html
 
 # what a report, a question, a hand-in or a prediction is about: a preset only where somebody names one
 CHOSEN   = $(if $(filter-out file,$(origin PRESET)),preset=$(PRESET)) $(P)
-export PRESET PROFILE P CHOSEN TRAIN  # recipes read them as shell variables: quotes in a value stay what they are
+export PRESET PROFILE P CHOSEN TRAIN GPU  # recipes read them as shell variables: quotes in a value stay what they are
 
 question: $(READY)  ## one question by itself: make question Q=confusion P="preset=E"
 	@$(REPORT) question $(Q) --set "$$CHOSEN" --langs $(LANGS) --profile $(PROFILE) --code $(CODE)

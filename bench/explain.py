@@ -24,7 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from fer_utils import faces, models, training
+from fer_utils import faces, machine, models, training
 from fer_utils.explain import maximize, saliency
 
 REPEATS, UNITS = 5, 32
@@ -151,7 +151,7 @@ def main(count=16, steps=50, name=None, side=None):
         return
     if not INSTALLED:
         print(__doc__[__doc__.index("tf-keras-vis is no") :])
-    print(f"{count} images; ascents: {UNITS} filters, {steps} steps, graph included; {training.processor()}")
+    print(f"{count} images; ascents: {UNITS} filters, {steps} steps, graph included; {machine.name()}")
     print(f"{'':24} {'maps a second':^21} {'times faster':^17} {'memory, MB':^15}  maps")
     print(f"{'':24} {'ours':>10} {'theirs':>10} {'clock':>8} {'cores':>8} {'ours':>7} {'theirs':>7} alike")
     for name, (maps, ours, theirs) in found.items():

@@ -14,7 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import tensorflow as tf
 
-from fer_utils import layers, training
+from fer_utils import layers, machine
 
 SHAPES = [  # images, side, channels in and out
     (128, 24, 32, 64),
@@ -72,7 +72,7 @@ def norms():
 
 
 def main():
-    print(f"{training.processor()}; milliseconds, best of ten\n\nkernel gradient of a 3×3 convolution")
+    print(f"{machine.name()}; milliseconds, best of ten\n\nkernel gradient of a 3×3 convolution")
     print(f"{'images, side, in, out':26} {'precision':10} {'oneDNN':>8} {'products':>9} {'times faster':>13}")
     for images, side, channels, filters in SHAPES:
         for precision in (tf.bfloat16, tf.float32):

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fer_utils import augment, faces, layers, models, presets, runs, training
+from fer_utils import augment, faces, layers, machine, models, presets, runs, training
 from fer_utils.labels import CLASSES
 
 IMAGES, TURNS, SECONDS = 1024, 3, 4.0
@@ -112,7 +112,7 @@ def sides(preset, drawn):
 def main(*chosen):
     drawn = faces.draw(n=IMAGES, seed=0)
     auto = training.best_precision({"model": "cnn_a", "model_settings": {}})
-    print(f"{training.processor()}; {auto}; {IMAGES} drawn faces; median of {TURNS} turns of {SECONDS:.0f} s")
+    print(f"{machine.name()}; {auto}; {IMAGES} drawn faces; median of {TURNS} turns of {SECONDS:.0f} s")
     print(f"{'preset':8} {'images a second':>22} {'times faster':>16} {'GFLOP/s':>8} {'peak':>6} share")
     print(f"{'':8} {'ours':>11} {'plain':>10} {'clock':>8} {'cores':>7}")
     for preset in chosen or presets.PRESETS:

@@ -10,10 +10,12 @@ faces       drawn faces with known landmarks: the data where there is no FER2013
 data        any source -> Dataset (images, labels, split) and its fingerprint; parsed once, then memory-mapped
 metrics     accuracy with intervals, confusion, calibration, paired tests (NumPy in, NumPy out)
 ferplus     ten people's votes on each image
+machine     the GPUs or the processor that computes: its name, whether it has bfloat16
 augment     augmentation as one tf.data step
 layers      the few layers that Keras lacks or computes slowly on a CPU
 own         networks of one's own: notebooks/mine.py, a function in a cell, a Keras file; what is wrong with them
 adapt       any Keras model -> the kit's form, ending in `logits`, `probs`
+plain       a network of the kit -> the same of Keras' own layers alone, for a file that opens anywhere
 models      one plain builder function a network
 presets     literal settings of every system, and the profiles smoke / quick / full
 settings    `name=value` words -> typed values

@@ -89,7 +89,7 @@ def flat(model, images, normalise=None):
         copies[id(layer)] = new
         outputs = new(*args, **settings)
         if new is not layer and isinstance(layer, keras.Layer):
-            take_weights(new, layer)
+            take_weights(new, layer.get_weights())
         if args and id(args[0]) in raw and type(layer).__name__.startswith("Random"):
             raw.add(id(outputs))
         return outputs
@@ -110,13 +110,13 @@ def normalises(layer, others):
 
 def copy(layer, names):
     """Return a layer of the same settings with a name of its own; itself where it cannot be copied."""
-    if not isinstance(layer, keras.Layer):  # an operation such as x + y
-        return layer
     name, number = layer.name, 1
     while name in names or name in TAKEN:
         number += 1
         name = f"{layer.name}_{number}"
     names.add(name)
+    if name == layer.name and not isinstance(layer, keras.Layer):  # an operation such as x + y
+        return layer
     if not isinstance(layer, layers.Lambda):  # its function would lose what it knows
         with contextlib.suppress(Exception):  # a class of the student's without get_config
             return type(layer).from_config(layer.get_config() | {"name": name})
@@ -125,8 +125,8 @@ def copy(layer, names):
     return layer
 
 
-def take_weights(new, layer):
-    new.set_weights(layer.get_weights())
+def take_weights(new, weights):
+    new.set_weights(weights)
     if hasattr(new, "finalize_state"):  # Normalization computes with what it derives from its weights
         new.finalize_state()
 
@@ -181,12 +181,12 @@ def as_logits(tensor, last):
         changed = {"name": "logits", "activation": "linear", "dtype": "float32"}
         dense = type(last).from_config(last.get_config() | changed)
         logits = dense(inputs_of(tensor)[0])
-        take_weights(dense, last)
+        take_weights(dense, last.get_weights())
         return logits
     if is_softmax(getattr(last, "activation", None)):  # a convolution, say
         bare = type(last).from_config(last.get_config() | {"name": "before_logits", "activation": "linear"})
         tensor = bare(inputs_of(tensor)[0])
-        take_weights(bare, last)
+        take_weights(bare, last.get_weights())
     return layers.Activation("linear", dtype="float32", name="logits")(tensor)
 
 

@@ -1,23 +1,18 @@
 """The few layers that Keras lacks or computes slowly on a CPU; elsewhere they are Keras' own."""
 
 import math
-from functools import cache
 
 import keras
 import tensorflow as tf
 from keras import layers, ops
+
+from fer_utils.machine import on_gpu
 
 # The moving statistics follow within tens of steps; Keras' 0.99 would evaluate a short training with stale ones.
 MOMENTUM = 0.9
 RELU_GAIN = (2 / (1 - 1 / math.pi)) ** 0.5  # restores the variance that a ReLU takes from a unit Gaussian
 
 register = keras.saving.register_keras_serializable("fer_utils")
-
-
-@cache
-def on_gpu():
-    """Return whether TensorFlow computes on a GPU, where the CPU's shortcuts below would only cost time."""
-    return bool(tf.config.list_physical_devices("GPU"))
 
 
 @register
@@ -72,11 +67,15 @@ class StandardisedConv2D(layers.Conv2D):
         super().build(shape)
         self.gain = self.add_weight(shape=(self.filters,), initializer="ones", name="gain")
 
-    def call(self, x):
+    def standardised(self):
+        """Return the kernel that is applied, of the shape of the one that is learned, float32."""
         mean, variance = ops.moments(self.kernel, axes=(0, 1, 2), keepdims=True)
         fan_in = math.prod(self.kernel.shape[:3])
         scale = RELU_GAIN * self.gain * ops.rsqrt(variance * fan_in + 1e-4)
-        maps = convolve(x, ops.cast((self.kernel - mean) * scale, x.dtype))
+        return (self.kernel - mean) * scale
+
+    def call(self, x):
+        maps = convolve(x, ops.cast(self.standardised(), x.dtype))
         return self.activation(maps + ops.cast(ops.reshape(self.bias, (1, 1, 1, -1)), x.dtype))
 
 

@@ -2,7 +2,7 @@
 
 python -m fer_utils.predict test.csv prediction.csv --run preset=A profile=full  # trains the run first if necessary
 python -m fer_utils.predict faces/ --detail                                      # a folder of face crops -> build/
-python -m fer_utils.predict --keep weights --run preset=A                        # copy model and settings to a folder
+python -m fer_utils.predict --keep weights --run preset=A                        # model and settings, for a folder
 python -m fer_utils.predict test.csv prediction.csv --weights weights            # predict with that folder
 """
 
@@ -182,11 +182,15 @@ def write(path, ids, probs, detail=False):
 
 
 def keep(run, folder):
-    """Copy what predicting needs of a run into a folder; its previous content is replaced once the copy is complete.
+    """Write what predicting needs of a run into a folder, its network of Keras' own layers alone.
+
+    The folder's previous content is replaced once the new one is complete.
 
     Raises:
         PredictionError: the folder contains anything else, which would be lost.
     """
+    from fer_utils import plain  # imports TensorFlow
+
     folder = Path(folder).resolve()
     other = sorted(set(os.listdir(folder)) - set(KEPT)) if folder.exists() else []
     if other:
@@ -195,12 +199,8 @@ def keep(run, folder):
     with TemporaryDirectory(prefix=".unfinished-", dir=folder.parent) as room:
         new = Path(room, "new")
         new.mkdir()
-        if run.is_recorded:  # its weights are stored in another form
-            shutil.copyfile(run.folder / "run.json", new / "run.json")
-            run.model().save(new / "model.keras")
-        else:
-            for name in KEPT:
-                shutil.copyfile(run.folder / name, new / name)
+        shutil.copyfile(run.folder / "run.json", new / "run.json")
+        plain.save(load_model(run), new / "model.keras")
         if folder.exists():
             os.rename(folder, Path(room, "old"))
         os.rename(new, folder)
@@ -234,7 +234,7 @@ def parser():
     which = it.add_mutually_exclusive_group()
     which.add_argument("--run", nargs="+", default=[], metavar="NAME=VALUE", help="settings of runs.Run; or")
     which.add_argument("--weights", type=Path, metavar="FOLDER", help="a folder with model.keras and run.json")
-    it.add_argument("--keep", metavar="FOLDER", help="also copy model.keras and run.json there")
+    it.add_argument("--keep", metavar="FOLDER", help="also write model.keras and run.json there")
     it.add_argument("--detail", action="store_true", help="also write the name of the class and its probability")
     return it
 

@@ -18,6 +18,7 @@ import json
 import math
 import os
 import platform
+import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -29,9 +30,8 @@ import tensorflow as tf
 from scipy.special import softmax
 from tqdm import tqdm
 
-from fer_utils import adapt, augment, metrics, models, own, recorded
+from fer_utils import adapt, augment, machine, metrics, models, own, recorded
 from fer_utils.labels import CLASSES
-from fer_utils.layers import on_gpu
 
 OPTIMIZERS = {
     "adam": keras.optimizers.Adam,
@@ -60,6 +60,7 @@ def train(settings, dataset, folder, teachers=(), label_probs=None, start=None):
         targets = weight * teacher_probs(teachers, images) + (1 - weight) * targets
     steps = math.ceil(len(images) / settings["batch"])
     with precision(settings) as policy, devices().scope():
+        tell_device(settings, policy)
         model = prepare(settings, images, start)
         resume(model, folder, steps)
         total, name = steps * settings["epochs"] * settings["rounds"], f"train {settings['preset']}"
@@ -82,6 +83,11 @@ def adopt(settings, dataset, folder):
         told = recorded.FOLDER / name / "history.csv" if name else None
         (folder / "history.csv").write_text(told.read_text() if told else adapt.history(model, *dataset.part("val")))
         finish(model, settings, dataset, folder, policy, used=0)
+
+
+def tell_device(settings, policy):
+    """Print on what this training runs, on stderr as its progress: a report's pages are not the place."""
+    print(f"train {settings['preset']} on {machine.name()}, {policy.replace('_', ' ')}", file=sys.stderr, flush=True)
 
 
 def devices():
@@ -459,23 +465,7 @@ def best_precision(settings):
     """
     network = models.build(settings["model"], **settings["model_settings"])
     convolutions = any(isinstance(layer, keras.layers.Conv2D) for layer in network.layers)
-    return "mixed_bfloat16" if convolutions and has_bfloat16() else "float32"
-
-
-def has_bfloat16():
-    """Return whether the device that trains multiplies bfloat16 in hardware.
-
-    GPUs do from compute capability 8.0 on, processors with Intel AMX, AVX-512 BF16 or Arm BF16.
-    """
-    if on_gpu():
-        gpus = tf.config.list_physical_devices("GPU")
-        found = [tf.config.experimental.get_device_details(gpu).get("compute_capability") for gpu in gpus]
-        return all(capability is not None and capability >= (8, 0) for capability in found)
-    try:
-        words = Path("/proc/cpuinfo").read_text().split()
-    except OSError:  # not Linux
-        return False
-    return bool({"amx_bf16", "avx512_bf16", "bf16"} & set(words))
+    return "mixed_bfloat16" if convolutions and machine.has_bfloat16() else "float32"
 
 
 # -- the end of a training ---------------------------------------------------------------------------------------------
@@ -518,7 +508,7 @@ def write_results(folder, model, settings, dataset, policy, used, logits, scores
         "parameters": model.count_params(),
         **facts,
         "precision": policy,
-        "processor": processor(),
+        "processor": machine.name(),
         "versions": {"python": platform.python_version(), **versions},
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "scores": scores,
@@ -587,13 +577,3 @@ def predict_views(model, images, tta, reach=3):
     views = upright + [view[:, :, ::-1] for view in upright]
     logits = predict(model, np.concatenate(views)).reshape(len(views), len(images), len(CLASSES))
     return np.log(softmax(logits, axis=2).mean(axis=0))
-
-
-def processor():
-    """Return the processor's name and how many cores this process may use."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.processor() or platform.machine()
-    return f"{name}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"

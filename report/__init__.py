@@ -13,6 +13,7 @@ messages     what there is to translate, and the catalogs (notebooks/locale) in 
 weave        today's text around the stored outputs -> Typst chapters, in one language
 provenance   what a report says of its own origin
 copies       notebooks in one language
+install      .venv with what requirements.txt pins, for this machine: `make setup`
 handin       the hand-in: report, scripts, weights and what they need; submissions
 trial        a hand-in's zip unpacked elsewhere and used as by its reader
 hw3/         the files of a hand-in

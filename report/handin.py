@@ -15,7 +15,7 @@ from pathlib import Path
 from fer_utils import own
 from fer_utils import settings as words
 
-from . import build, keys, parameters, trial
+from . import build, install, keys, parameters, trial
 from .execute import tell
 from .project import UserError
 
@@ -114,8 +114,8 @@ def assemble(project, edition, settings, langs, folder):
         weights = Path("fer_utils", "recorded", preset.removeprefix("pretrained:"))
         shutil.copytree(project.root / weights, folder / weights)
     needed = requirements(project.root, modules)
-    (folder / "requirements.txt").write_text("\n".join([*needed.values(), ""]), "utf-8")
-    texts |= {"PACKAGES": " ".join(needed), "SETTINGS": shlex.join(settings)}
+    (folder / "requirements.txt").write_text("\n".join([*needed, ""]), "utf-8")
+    texts |= {"PACKAGES": " ".join(dict.fromkeys(needed.values())), "SETTINGS": shlex.join(settings)}
     texts |= {"TITLE": project.edition(edition).title, "AUTHOR": " · ".join(project.author())}
     texts |= about(folder / "weights")
     for name in FILES:
@@ -158,15 +158,16 @@ def requirements(root, modules):
         root: Path of the project. modules: paths relative to it.
 
     Returns:
-        Dict from the name that is imported to the line of the package that has it.
+        Dict from lines to the names by which their packages are imported; TensorFlow has a line for each platform.
     """
     wanted, name_of = imported(root / module for module in modules) - NOT_NEEDED, {}
     for name, distributions in importlib.metadata.packages_distributions().items():
         if name in wanted:
             name_of |= {distribution.replace("_", "-"): name for distribution in distributions}
+    name_of |= {package: "tensorflow" for package in install.ENGINES if "tensorflow" in wanted}
     lines = (root / "requirements.txt").read_text("utf-8").splitlines()
     packages = [re.match(r"[\w.-]*", line)[0] for line in lines]
-    return {name_of[package]: line for package, line in zip(packages, lines, strict=True) if package in name_of}
+    return {line: name_of[package] for package, line in zip(packages, lines, strict=True) if package in name_of}
 
 
 def imported(files):
@@ -187,7 +188,10 @@ def about(weights):
         score = "Accuracy on {split}: {value:.3f} (95 % interval {low:.3f} to {high:.3f}, n = {n:,})."
         score = score.format(split=split, **scores[split])
     trained = f"{run['epochs']} epochs over {data['training_images']:,} images of {data['name']}."
-    return {"SIZE": megabytes(weights / "model.keras"), "TRAINED": trained, "SCORE": score}
+    opens = "It opens with Keras alone"
+    if others := trial.other_layers(weights / "model.keras"):
+        opens = f"Keras opens it where the code of {', '.join(others)} is known"
+    return {"SIZE": megabytes(weights / "model.keras"), "TRAINED": trained, "OPENS": opens, "SCORE": score}
 
 
 def megabytes(path):

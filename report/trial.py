@@ -122,6 +122,18 @@ def weights(tried):
     return f"{seen}; {(path / 'model.keras').stat().st_size / 1e6:.1f} MB"
 
 
+def opens(tried):
+    """Keras opens the network in a process that does not know the kit."""
+    path = tried.folder / "weights" / "model.keras"
+    if others := other_layers(path):
+        raise Skipped(f"it has layers of its own: {', '.join(others)}")
+    code = "import sys; sys.modules['fer_utils'] = None; import keras; keras.models.load_model(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+    if done.returncode:
+        raise Failed((done.stderr.strip() or "it cannot be loaded").splitlines()[-1])
+    return "keras.models.load_model, without fer_utils"
+
+
 def runs(tried):
     """hw3_test.sh ends well on faces that the kit draws, whatever the names of folders and files are."""
     tried.test, images = tried.scratch / "a test.csv", faces()
@@ -191,6 +203,7 @@ STEPS = {
     "the zip is whole": unpack,
     "it has everything": contents,
     "weights": weights,
+    "opens with Keras alone": opens,
     "hw3_test.sh runs": runs,
     "prediction": prediction,
     "same as the run": same,
@@ -246,6 +259,19 @@ def read_prediction(path):
         raise Failed(f"there is no {path.name}")
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.reader(file)) or [[""]]
+
+
+def other_layers(path):
+    """Names of the layers of a .keras file that Keras does not open by itself: classes of one's own, and Lambda."""
+    with zipfile.ZipFile(path) as stored:
+        found, parts = set(), [json.loads(stored.read("config.json"))]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, dict) and "class_name" in part:
+            known = str(part.get("module")).split(".")[0] in ("keras", "builtins") and part["class_name"] != "Lambda"
+            found |= set() if known else {part["class_name"]}
+        parts += [*part.values()] if isinstance(part, dict) else part if isinstance(part, list) else []
+    return sorted(found)
 
 
 def run_in_store(record, root):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from fer_utils import adapt
 from fer_utils.explain import checks, feature_maps, fields, graph, maximize, saliency
 
 RNG = np.random.default_rng(0)
@@ -148,7 +149,8 @@ def name_of(build):
 def built():
     """Each of them, once: builder -> model."""
     keras.utils.set_random_seed(1)
-    return {build: build() for build in BUILDERS}
+    with adapt.fresh_names():  # whatever other tests have built, the operation relu is no second `relu_1`
+        return {build: build() for build in BUILDERS}
 
 
 @pytest.fixture

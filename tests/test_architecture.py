@@ -38,8 +38,9 @@ MAY_IMPORT = {
     "own": set(),
     "presets": {"own", "words"},
     "prose": {"words", "listings", "plots.style"},
-    "augment": set(),
-    "layers": set(),
+    "machine": set(),
+    "augment": {"machine"},
+    "layers": {"machine"},
     "readers": {f"readers.{room}" for room in READERS},
     "readers.rows": {"labels"},
     "readers.files": {"readers.rows"},
@@ -65,9 +66,10 @@ MAY_IMPORT = {
     "metrics": {"labels", "words"},
     "ferplus": {"labels", "data", "metrics", "words"},
     "adapt": {"labels", "layers", "own"},
+    "plain": {"labels", "adapt", "layers"},
     "models": {"labels", "layers", "own", "adapt"},
     "recorded": {"models", "own", "readers"},
-    "training": {"labels", "adapt", "augment", "layers", "metrics", "models", "own", "recorded"},
+    "training": {"labels", "adapt", "augment", "machine", "metrics", "models", "own", "recorded"},
     "finished": {"data", "recorded", "adapt", "training", "words"},
     "cluster": {"finished", "settings"},
     "runs": {
@@ -79,7 +81,7 @@ MAY_IMPORT = {
         *("data", "metrics", "own", "presets", "recorded", "runs", "finished", "settings", "words"),
         "studies.selftrain",
     },
-    "predict": {"labels", "readers", "finished", "runs", "settings", "training"},
+    "predict": {"labels", "plain", "readers", "finished", "runs", "settings", "training"},
     "explain": set(),
     "explain.graph": {"labels", "words"},
     "explain.blocks": {"explain.graph", "words"},
@@ -107,7 +109,9 @@ WITH_ENGINE = {
     "augment",
     "estimate",
     "layers",
+    "machine",
     "models",
+    "plain",
     "training",
     "runs",
     "studies.derivations",
@@ -196,6 +200,7 @@ TRAINED = {
     *(f"readers.{room}" for room in READERS),
     *(
         "settings",
+        "machine",
         "augment",
         "layers",
         "own",
@@ -235,7 +240,7 @@ ALSO = {
 }
 KEYS = {notebook: TRAINED | also for notebook, also in ALSO.items()}
 KEYS["math"] = {
-    *("words", "listings", "labels", "layers", "own", "adapt", "models", "prose"),
+    *("words", "listings", "labels", "machine", "layers", "own", "adapt", "models", "prose"),
     *("plots.derivations", "plots.style", "studies.derivations"),
 }
 

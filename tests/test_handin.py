@@ -6,6 +6,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import keras
 import nbformat
 import numpy as np
 import pytest
@@ -115,12 +116,12 @@ def test_the_readme_and_the_requirements_say_what_holds(made):
     folder = made[0].build / "handin-tiny"
     readme, needed = (folder / "README.md").read_text("utf-8"), (folder / "requirements.txt").read_text("utf-8")
     wanted = ["王小明 *#[$x · 007", "preset=A-dnn", "2 epochs over 210 images of FER2013 (my train.csv)"]
-    wanted += ["Accuracy on val", "95 % interval", "`report-en.pdf`"]
+    wanted += ["Accuracy on val", "95 % interval", "`report-en.pdf`", "It opens with Keras alone"]
     assert [words for words in wanted if words not in readme] == [] and "@" not in readme
     lines = (KIT / "requirements.txt").read_text("utf-8").splitlines()
     assert set(needed.splitlines()) < set(lines)
     packages = {line.split("==")[0] for line in needed.splitlines()}
-    assert {"keras", "tensorflow-cpu", "numpy", "exca"} < packages
+    assert {"keras", "tensorflow", "tensorflow-cpu", "numpy", "exca"} < packages
     assert not {"kagglehub", "papermill", "typst", "matplotlib", "pytest"} & packages
 
 
@@ -197,8 +198,23 @@ def test_training_means_the_very_same_run(made, unpacked, train_csv, tmp_path):
     other = {"FER_RUNS": "/none", "FER_DATA": "/none", "KERAS_BACKEND": "none", "CLUSTER": "slurm"}
     code, said = run_script(unpacked, "hw3_train.sh", train_csv, cwd=tmp_path, **other)
     assert code == 0 and run.name in said and "train A-dnn" not in said
+    kept, before = unpacked / "weights", made[0].build / "handin-tiny/weights"
     for name in ("model.keras", "run.json"):
-        assert (unpacked / "weights" / name).read_bytes() == (run / name).read_bytes()
+        assert (kept / name).read_bytes() == (before / name).read_bytes()
+    assert (kept / "run.json").read_bytes() == (run / "run.json").read_bytes()
+
+
+def test_layers_that_keras_does_not_know_are_named(tmp_path):
+    @keras.saving.register_keras_serializable("somebody")
+    class Half(keras.layers.Layer):
+        def call(self, x):
+            return x / 2
+
+    plain = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, activation="relu")])
+    plain.save(tmp_path / "plain.keras")
+    keras.Sequential([keras.Input((3,)), plain, Half()]).save(tmp_path / "own.keras")
+    assert trial.other_layers(tmp_path / "own.keras") == ["Half"]
+    assert trial.other_layers(tmp_path / "plain.keras") == []
 
 
 # -- its trial ---------------------------------------------------------------------------------------------------------

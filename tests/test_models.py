@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fer_utils import layers, models, training
+from fer_utils import layers, machine, models, training
 
 # builder, all parameters, trainable parameters, million floating-point operations of a forward pass
 COUNTS = [
@@ -206,7 +206,7 @@ POLICIES = [
 
 @pytest.mark.parametrize(("model", "settings", "in_hardware", "expected"), POLICIES)
 def test_the_precision_follows_network_and_device(model, settings, in_hardware, expected, monkeypatch):
-    monkeypatch.setattr(training, "has_bfloat16", lambda: in_hardware)
+    monkeypatch.setattr(machine, "has_bfloat16", lambda: in_hardware)
     run = {"model": model, "model_settings": settings, "precision": "auto"}
     before = keras.mixed_precision.global_policy().name
     with training.precision(run) as policy:
@@ -222,12 +222,13 @@ GPUS = [([(9, 0)], True), ([(8, 0), (8, 6)], True), ([(7, 5)], False), ([(9, 0),
 
 @pytest.mark.parametrize(("capabilities", "expected"), GPUS)
 def test_on_a_gpu_the_processor_does_not_decide(capabilities, expected, monkeypatch):
-    monkeypatch.setattr(training, "on_gpu", lambda: True)
-    monkeypatch.setattr(training.Path, "read_text", lambda path: pytest.fail("the processor was asked"))
+    monkeypatch.setattr(machine, "on_gpu", lambda: True)
+    monkeypatch.setattr(machine.Path, "read_text", lambda path: pytest.fail("the processor was asked"))
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: list(range(len(capabilities))))
-    details = [{} if capability is None else {"compute_capability": capability} for capability in capabilities]
+    details = [{"device_name": "H"} | ({"compute_capability": one} if one else {}) for one in capabilities]
     monkeypatch.setattr(tf.config.experimental, "get_device_details", details.__getitem__)
-    assert training.has_bfloat16() is expected
+    assert machine.has_bfloat16() is expected
+    assert machine.name() == {1: "H", 2: "2 × H"}[len(capabilities)]
 
 
 def test_on_a_gpu_small_maps_are_convolved_as_usual(monkeypatch):
