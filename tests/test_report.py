@@ -651,7 +651,7 @@ def test_listings_and_further_sections_stand_behind_the_chapters(tmp_path):
 #further-results(("q1", [== More]),)
 #code-appendix(("q1", "notebooks/a.ipynb"), listings: (("q1", [{listing}]),))"""
     text = pdf_text(typeset_source(tmp_path, source))
-    parts = ["Question 1 · T", "More", "Code", "Listing 1 A network.", "x = 1", "T notebooks/a.ipynb"]
+    parts = ["Question 1 · T", "More", "Code", "T notebooks/a.ipynb", "Listing 1 A network.", "x = 1"]
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
 
