@@ -8,7 +8,6 @@ python -m fer_utils.predict test.csv prediction.csv --weights weights           
 
 import argparse
 import csv
-import logging
 import os
 import shutil
 import sys
@@ -215,7 +214,6 @@ def main(arguments=None):
     options = command.parse_args(arguments)
     if not (options.images or options.keep):
         command.error("nothing to do: name images, or a folder to --keep the weights in")
-    logging.getLogger("exca").setLevel(logging.ERROR)  # it would log a traceback of the error printed below
     try:
         execute(options)
     except (PredictionError, SettingsError, DataError, runs.RunError, runs.NetworkError, OSError) as error:
