@@ -249,7 +249,12 @@ def cache_folder(path: Path | None, val_share: float, val_seed: int) -> Path:
     state = [f"{os.fspath(file)} {(at := file.stat()).st_size} {at.st_mtime_ns}" for file in files]
     key = hash_of(*code, "\n".join([*state, how]).encode("utf-8", "surrogateescape"))
     title = re.sub(r"[^\w.-]", "_", path.name) if path else "drawn"
-    return Path(os.environ.get("FER_CACHE") or DATA / "cache").absolute() / f"{title}-{key}"
+    return cache_root() / f"{title}-{key}"
+
+
+def cache_root() -> Path:
+    """Return the folder of all that is kept of data: $FER_CACHE, else cache/ in the kit's data/."""
+    return Path(os.environ.get("FER_CACHE") or DATA / "cache").absolute()
 
 
 def open_cache(folder: Path) -> Dataset:
