@@ -1,9 +1,9 @@
 """Find leaks: training images among those that judge a network, also mirrored, rotated, shifted or in another light.
 
-NumPy in, NumPy out; no Keras. The first look compares how strong coarse waves are in two images: a shift does not change
-that, a rotation turns the waves, a mirror flips them. It names for each image the training image most like it. The
-second look lays the two on one another and compares their details; it decides. On FER2013, where it finds the same
-photograph in both sets hundreds of times, none of 60 pairs near the limit showed two photographs.
+NumPy in, NumPy out; no Keras. The first look compares how strong coarse waves are in two images: a shift does not
+change that, a rotation turns the waves, a mirror flips them. It names for each image the training image most like it.
+The second look lays the two on one another and compares their details; it decides. In FER2013, which has hundreds of
+photographs in both sets, 60 pairs that correlate by 0.90 to 0.95 were looked at: all showed one photograph twice.
 """
 
 import json
@@ -35,7 +35,7 @@ ALIKE = 0.7  # least cosine that is worth a second look
 ANGLES = (0, -8, 8)  # degrees that the first look tries
 FINE_ANGLES = (-4, -2, 2, 4)  # added to them in the second look
 SHIFT = 6  # most pixels
-PROMISING, SAME = 0.5, 0.9  # correlations: worth the fine angles; the same photograph
+PROMISING, SAME = 0.5, 0.93  # correlations: worth the fine angles; the same photograph
 
 
 # -- leaks of a dataset ------------------------------------------------------------------------------------------------
@@ -96,7 +96,11 @@ def warning(dataset):
         words("{split} {copies:,} ({share:.1%}, exact {exact:,})", **leak._asdict(), share=leak.copies / leak.images)
         for leak in named
     ]
-    return words("Leak: copies of training images, exact or altered, are in {shown}.", shown=joined(shown)) if named else None
+    return (
+        words("Leak: copies of training images, exact or altered, are in {shown}.", shown=joined(shown))
+        if named
+        else None
+    )
 
 
 # -- both looks --------------------------------------------------------------------------------------------------------
@@ -147,7 +151,9 @@ def strengths(images, angle=0, mirrored=False):
     phases = 2 * np.pi / SIDE * PLACES.reshape(-1, 2) @ waves.T.astype(np.float32)
     probes = DISC * np.hstack([np.cos(phases), np.sin(phases)])
     probes -= DISC * (probes.sum(axis=0) / DISC.sum())  # a grey image has none
-    parts = np.concatenate([some.reshape(len(some), SIDE**2).astype(np.float32) @ probes for some in blocks(images, 4096)])
+    parts = np.concatenate(
+        [some.reshape(len(some), SIDE**2).astype(np.float32) @ probes for some in blocks(images, 4096)]
+    )
     return unit(np.hypot(*np.split(parts, 2, axis=1)))
 
 
