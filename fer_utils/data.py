@@ -146,10 +146,10 @@ def find(source: str | Path) -> Path | None:
 
 def votes_file(path: Path) -> Path | None:
     """Find FERPlus' csv: $FER_PLUS, else a file beside the source, or directly in data/ if the source is in there."""
-    if given := os.environ.get("FER_PLUS"):
-        return Path(given)
+    given = Path(os.environ["FER_PLUS"]) if os.environ.get("FER_PLUS") else None
     folders = [path if path.is_dir() else path.parent, *([DATA] if path.is_relative_to(DATA) else [])]
-    return next((file for folder in folders for name in VOTE_FILES for file in sorted(folder.glob(name))), None)
+    folders = [given] if given else folders
+    return next((file for folder in folders for name in VOTE_FILES for file in sorted(folder.glob(name))), given)
 
 
 def votes_hash(source: str | Path) -> str:

@@ -100,7 +100,7 @@ def choose(path: Path, kinds: dict[str, Kind], images: list[str]) -> tuple[Calla
         return read_tables, names
     if names := [name for kind in PANDAS for name in only(kinds, path, kind)][:1]:
         return read_frame, names
-    if images:
+    if images and not any(kind.name == "ballots" for kind in kinds.values()):
         return read_class_folders, images
     if path.is_dir() and (names := only(kinds, path, "archive")):
         return read, names
