@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,11 +111,8 @@ def test_drawn_faces_have_no_leaks(leaking, monkeypatch):
 # -- FER2013 -----------------------------------------------------------------------------------------------------------
 
 
-def test_leaks_in_fer2013():
+def test_leaks_in_fer2013(real):
     """3,000 training images, and the first 100 public ones with 30 altered copies among them."""
-    if not os.environ.get("FER_TEST_DATA"):
-        pytest.skip("FER_TEST_DATA is not set")
-    real = data.load(Path(os.environ["FER_TEST_DATA"]) / "fer2013-train-public.csv.xz")
     training, clean = real.part("train")[0][:3000], real.part("public")[0][:100]
     before = leaks.sources(clean, training)
     assert (before >= 0).sum() <= 10  # that FER2013 has itself
