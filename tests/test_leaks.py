@@ -2,9 +2,12 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from fer_report import translations
+from fer_report.project import Project
 from scipy import ndimage
 
 from fer_utils import data, faces
@@ -96,6 +99,17 @@ def test_the_warning_names_what_exceeds_one_percent(leaking, monkeypatch):
     )
     monkeypatch.setattr(leaks, "WORTH_NAMING", 0.15)
     assert leaks.warning(leaking) is None
+
+
+def test_the_line_on_the_cover_names_leaks(leaking, tmp_path, monkeypatch):
+    split = np.where(leaking.split == "val", "train", leaking.split)
+    np.savez(tmp_path / "leaking.npz", images=leaking.images, labels=leaking.labels, split=split)
+    monkeypatch.setenv("FER_DATA", str(tmp_path / "leaking.npz"))
+    project = Project(Path(data.ROOT))
+    english, chinese = (project.data_line(translations.catalog(project, lang)) for lang in ("en", "zh-TW"))
+    assert "public 3 (15.0\u00a0%, exact 1)" in english["leaks"] and "public 3 張（15.0%" in chinese["leaks"]
+    monkeypatch.setattr(leaks, "WORTH_NAMING", 0.15)
+    assert "leaks" not in project.data_line(translations.catalog(project, "en"))
 
 
 def test_a_cache_that_cannot_be_written_stops_nothing(leaking, tmp_path, monkeypatch):
