@@ -36,7 +36,7 @@ trainings   the command: list, train in the background, record, train anew what 
 Topics, each used by its own notebooks:
 
 explain     blocks, saliency maps and their checks, feature maps, receptive fields, activation maximization
-studies     comparisons of arms, networks of one size, recipes, mistakes, duplicates, derivations, self-training
+studies     comparisons of arms, networks of one size, recipes, mistakes, copies, leaks, derivations, self-training
 plots       arrays -> matplotlib Figures, a file a subject; the only room that knows matplotlib
 
 Importing the package imports none of them.

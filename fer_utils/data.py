@@ -23,7 +23,7 @@ import numpy as np
 from fer_utils import readers
 from fer_utils.labels import CLASSES, SPLITS
 from fer_utils.readers import EXPECTED, DataError, choose_validation, group_identical
-from fer_utils.words import words
+from fer_utils.words import joined, message, restored, words
 
 ROOT = Path(__file__).resolve().parents[1]  # of the kit
 DATA = ROOT / "data"  # where `load()` looks for a source, and where the cache is
@@ -43,7 +43,7 @@ class Dataset:
     name: str  # as reports show it: "FER2013 (fer2013.csv)", "drawn faces"
     source: str  # path, or "drawn"
     fingerprints: dict[str, str]  # of each split: 16 hex digits, a hash of its pixels and labels in their order
-    notes: tuple[str, ...]  # what readers of the results should know, a sentence each
+    notes: tuple[str, ...]  # what readers of the results should know, a sentence each, as Words
     drawn: bool
     regions: np.ndarray | None = None  # (N, 48, 48) uint8, places in labels.REGIONS; drawn faces only
 
@@ -146,10 +146,10 @@ def find(source: str | Path) -> Path | None:
 
 def votes_file(path: Path) -> Path | None:
     """Find FERPlus' csv: $FER_PLUS, else a file beside the source, or directly in data/ if the source is in there."""
-    if given := os.environ.get("FER_PLUS"):
-        return Path(given)
+    given = Path(os.environ["FER_PLUS"]) if os.environ.get("FER_PLUS") else None
     folders = [path if path.is_dir() else path.parent, *([DATA] if path.is_relative_to(DATA) else [])]
-    return next((file for folder in folders for name in VOTE_FILES for file in sorted(folder.glob(name))), None)
+    folders = [given] if given else folders
+    return next((file for folder in folders for name in VOTE_FILES for file in sorted(folder.glob(name))), given)
 
 
 def votes_hash(source: str | Path) -> str:
@@ -171,7 +171,7 @@ def build(path: Path | None, val_share: float, val_seed: int) -> Dataset:
 
         drawn = draw()
         rows, regions, name = readers.Rows(drawn.images, drawn.labels, drawn.split), drawn.regions, DRAWN
-        notes = ["These faces are drawn by the kit: they show how the methods work, not how well they work on people."]
+        notes = [words("These faces are drawn by the kit: they show how the methods work, not how well on people.")]
     else:
         rows, title = readers.read(path)
         regions, name, notes = None, f"FER2013 ({title})", list(rows.notes)
@@ -199,13 +199,18 @@ def describe(labels: np.ndarray, split: np.ndarray, groups: np.ndarray) -> list[
     sides = set(zip(groups.tolist(), np.where(split == "val", "train", split).tolist(), strict=True))
     copies = {group: n for group, n in Counter(groups.tolist()).items() if n > 1}
     across = sum(n > 1 for n in Counter(group for group, _ in sides).values())
+    gap = words("{a} and no {b}", a=lacking[0], b=lacking[1]) if len(lacking) > 1 else "".join(lacking)
+    equal, shown = sum(copies.values()), ", ".join(present)
     notes = [
-        (lacking, f"There is no {' and no '.join(lacking)}; the splits are {', '.join(present)}."),
-        (no_train, f"No training image shows {', '.join(no_train)}."),
-        ("val" not in present, "There is no validation split."),
-        (unlabelled, f"{unlabelled:,} test images have no label."),
-        (copies, f"{sum(copies.values()):,} images are exact copies of one another, in {len(copies):,} groups."),
-        (across, f"{across:,} of these groups are in more than one of the training and test sets."),
+        (
+            lacking,
+            words("There is no {lacking}; the splits are {present}.", lacking=gap, present=shown),
+        ),
+        (no_train, words("No training image shows {classes}.", classes=joined(no_train))),
+        ("val" not in present, words("There is no validation split.")),
+        (unlabelled, words("{n:,} test images have no label.", n=unlabelled)),
+        (copies, words("{n:,} images are exact copies of one another, in {k:,} groups.", n=equal, k=len(copies))),
+        (across, words("{n:,} of these groups are in more than one of the training and test sets.", n=across)),
     ]
     return [note for holds, note in notes if holds]
 
@@ -249,14 +254,19 @@ def cache_folder(path: Path | None, val_share: float, val_seed: int) -> Path:
     state = [f"{os.fspath(file)} {(at := file.stat()).st_size} {at.st_mtime_ns}" for file in files]
     key = hash_of(*code, "\n".join([*state, how]).encode("utf-8", "surrogateescape"))
     title = re.sub(r"[^\w.-]", "_", path.name) if path else "drawn"
-    return Path(os.environ.get("FER_CACHE") or DATA / "cache").absolute() / f"{title}-{key}"
+    return cache_root() / f"{title}-{key}"
+
+
+def cache_root() -> Path:
+    """Return the folder of all that is kept of data: $FER_CACHE, else cache/ in the kit's data/."""
+    return Path(os.environ.get("FER_CACHE") or DATA / "cache").absolute()
 
 
 def open_cache(folder: Path) -> Dataset:
     """Memory-map the arrays of a cached source."""
     meta = json.loads((folder / "meta.json").read_text("utf-8"))
     names = ARRAYS if meta["drawn"] else ARRAYS[:-1]
-    meta |= {"notes": tuple(meta["notes"]), "name": DRAWN if meta["drawn"] else meta["name"]}
+    meta |= {"notes": tuple(map(restored, meta["notes"])), "name": DRAWN if meta["drawn"] else meta["name"]}
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}
     return Dataset(**arrays, **meta)
 
@@ -264,6 +274,7 @@ def open_cache(folder: Path) -> Dataset:
 def write_cache(folder: Path, dataset: Dataset) -> None:
     """Write a dataset into a temporary folder and rename it once it is complete."""
     meta = {name: value for name, value in vars(dataset).items() if name not in ARRAYS}
+    meta["notes"] = list(map(message, dataset.notes))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         (folder.parent / readers.CACHE_TAG).write_text("Signature: 8a477f597d28d172789f06886806bc55\n")

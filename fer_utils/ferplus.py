@@ -17,6 +17,10 @@ from fer_utils.words import marked
 
 VOTES = (*CLASSES, *marked("contempt", "unknown", "not a face"))  # the ten answers
 VOTE_COLUMNS = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral", "contempt", "unknown", "NF"]
+WHICH = (
+    "Votes are joined by row position, so that file is needed as it is, with the rows that have no name; the label.csv "
+    "in FERPlus' folders FER2013Train, FER2013Valid and FER2013Test tells no rows."
+)
 USAGES = {"Training": "train", "PublicTest": "public", "PrivateTest": "private"}
 LEAST_AGREEMENT = 0.4  # of labels and votes: rows in a wrong order agree by chance in about 0.2
 
@@ -29,8 +33,8 @@ def votes(dataset, path=None):
 
     Args:
         dataset: data.Dataset with all or the first rows of fer2013.csv, in their order.
-        path: FERPlus' csv (fer2013new.csv, plain or packed). None: $FER_PLUS, else the one beside the dataset's source
-            (fer2013new.csv or a name with "ferplus"); drawn faces have none.
+        path: FERPlus' csv (fer2013new.csv, plain or packed). None: $FER_PLUS, or the one in that folder, else the one
+            beside the dataset's source (fer2013new.csv or a name with "ferplus"); drawn faces have none.
 
     Returns:
         (N, 10) int64, columns in the order of VOTES; None if no file is found.
@@ -53,20 +57,20 @@ def read_votes(path):
     try:
         return pd.read_csv(path, usecols=["Usage", *VOTE_COLUMNS], dtype=dict.fromkeys(VOTE_COLUMNS, np.int64))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: is not FERPlus' fer2013new.csv ({error}).") from None
+        raise DataError(f"{path}: is not FERPlus' fer2013new.csv ({error}). {WHICH}") from None
 
 
 def check_rows(path, dataset, usage, counts):
     """Raise a DataError unless the votes fit the dataset's rows: enough, in the same sets, on the same faces."""
     part = data.parts(dataset.split)
     if len(usage) < len(part):
-        raise DataError(f"{path}: has {len(usage):,} rows where {dataset.name} has {len(part):,} images.")
+        raise DataError(f"{path}: has {len(usage):,} rows where {dataset.name} has {len(part):,} images. {WHICH}")
     different = np.flatnonzero(usage[: len(part)] != part)
     if len(different):
         row = different[0]
         raise DataError(
             f"{path}, image {row:,} (from 0): Usage is {usage[row]}, but {dataset.name} has it in {part[row]}. "
-            "Votes are joined by row position: use them with fer2013.csv, or remove this file."
+            f"Use the votes with fer2013.csv, or remove this file. {WHICH}"
         )
     known = dataset.labels >= 0
     agreement = metrics.correct(dataset.labels[known], counts[known, : len(CLASSES)]).mean()

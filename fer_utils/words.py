@@ -123,6 +123,13 @@ def message(text):
     return str(text)
 
 
+def restored(kept):
+    """Return the text of which `message` made this."""
+    return (
+        kept if isinstance(kept, str) else Words(kept[0], {field: restored(value) for field, value in kept[1].items()})
+    )
+
+
 # -- catalogs ----------------------------------------------------------------------------------------------------------
 
 

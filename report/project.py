@@ -207,10 +207,14 @@ class Project:
 
     def data_line(self, known):
         """What the report says of the data in the language of a Catalog: dict of name, fingerprint, drawn (bool), the
-        number of images and `parts`, the splits with the number of images in each, in words."""
+        number of images and `parts`, the splits with the number of images in each, in words; `leaks`, a sentence,
+        where many test or validation images are copies of training images."""
         module = self._data_module()
         if module:
+            from fer_utils.studies import leaks  # with SciPy: only where a report is made anew
+
             dataset = _with_data_errors(module, lambda: module.load())
+            warning = leaks.warning(dataset)
             parts = {split: int((dataset.split == split).sum()) for split in dataset.splits}
             return {
                 "name": known.say(dataset.name),
@@ -218,6 +222,7 @@ class Project:
                 "drawn": dataset.drawn,
                 "images": f"{len(dataset.labels):,}",
                 "parts": " · ".join(f"{split} {n:,}" for split, n in parts.items()),
+                **({"leaks": known.say(warning)} if warning else {}),
             }
 
     def _data_module(self):

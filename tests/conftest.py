@@ -40,6 +40,35 @@ def on_few_faces(few_faces, monkeypatch):
     return few_faces
 
 
+@pytest.fixture(scope="session")
+def real():
+    """FER2013 without its private images: 28,709 of Training, 3,589 of PublicTest."""
+    from fer_utils import data
+
+    path = Path(os.environ.get("FER_TEST_DATA", "")) / "fer2013-train-public.csv.xz"
+    if not os.environ.get("FER_TEST_DATA") or not path.exists():
+        pytest.skip("FER_TEST_DATA is not set")
+    return data.load(path)
+
+
+@pytest.fixture
+def own_folders(tmp_path, monkeypatch):
+    """Keep cache and data/ of a test in its own folder, and no order of the classes or votes from outside."""
+    from fer_utils import data
+
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    for name in ("FER_DATA", "FER_ORDER", "FER_PLUS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(data, "DATA", tmp_path / "data")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An empty folder for a source, beside the cache of `own_folders`."""
+    (tmp_path / "source").mkdir()
+    return tmp_path / "source"
+
+
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     """An empty run store."""

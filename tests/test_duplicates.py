@@ -1,8 +1,6 @@
 """Planted copies, leaks, conflicts and blank images are found, and nothing else."""
 
 import io
-import os
-from pathlib import Path
 
 import imagehash
 import numpy as np
@@ -182,13 +180,6 @@ def test_change_without_is_the_difference_of_the_two_accuracies():
 
 
 # -- FER2013 -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def real():
-    if not os.environ.get("FER_TEST_DATA"):
-        pytest.skip("FER_TEST_DATA is not set")
-    return data.load(Path(os.environ["FER_TEST_DATA"]) / "fer2013-train-public.csv.xz")
 
 
 def test_copies_in_fer2013_are_at_most_those_of_all_its_images(real):

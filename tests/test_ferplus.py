@@ -1,8 +1,5 @@
 """Votes are joined by row position or refused; what they say about labels is computed as defined."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,10 +32,7 @@ def dataset_of(n=N, labels=VOTED, split=None, source="nowhere.csv", drawn=False)
     return data.Dataset(images, labels[:n], split[:n], "FER2013 (test)", str(source), "0", (), drawn)
 
 
-@pytest.fixture(autouse=True)
-def own_folders(monkeypatch, tmp_path):
-    monkeypatch.delenv("FER_PLUS", raising=False)
-    monkeypatch.setattr(data, "DATA", tmp_path / "data")
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 @pytest.mark.parametrize("n", [N, 61], ids=["all rows", "the first rows"])
@@ -47,6 +41,32 @@ def test_votes_join_by_position(tmp_path, n):
     assert counts.shape == (n, len(ferplus.VOTES)) and counts.dtype == np.int64
     assert (counts[:, :7].argmax(axis=1) == VOTED[:n]).all()
     assert (counts[:, 7:] == [2, 0, 1]).all()
+
+
+def test_rows_without_a_name_count(tmp_path):
+    path = votes_csv(tmp_path)
+    path.write_text(path.read_text().replace("fer0000003.png", "").replace("fer0000004.png", ""))
+    assert (ferplus.votes(dataset_of(), path)[:, :7].argmax(axis=1) == VOTED).all()
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if ",," not in line))
+    with pytest.raises(DataError, match=r"68 rows .* as it is, with the rows that have no name"):
+        ferplus.votes(dataset_of(), path)
+
+
+LABEL_CSV = 'fer0000000.png,"(0, 0, 48, 48)",4,0,0,1,3,2,0,0,0,0\n'
+
+
+def test_the_label_csv_of_ferplus_folders_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "FER2013Train").mkdir()
+    path = tmp_path / "FER2013Train" / "label.csv"
+    path.write_text(LABEL_CSV * N)
+    for given in (path, path.parent):
+        monkeypatch.setenv("FER_PLUS", str(given))
+        with pytest.raises(DataError, match=r"is not FERPlus' fer2013new.csv .* tells no rows"):
+            ferplus.votes(dataset_of(source=tmp_path / "fer2013.csv"))
+    monkeypatch.setenv("FER_PLUS", str(tmp_path))
+    votes_csv(tmp_path)
+    assert ferplus.votes(dataset_of(source="elsewhere/fer2013.csv")) is not None, "$FER_PLUS may be FERPlus' folder"
 
 
 def test_votes_are_found(tmp_path, monkeypatch):
@@ -157,13 +177,6 @@ def test_most_voted_answer_and_its_hits():
 
 
 # -- FER2013 -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def real():
-    if not os.environ.get("FER_TEST_DATA"):
-        pytest.skip("FER_TEST_DATA is not set")
-    return data.load(Path(os.environ["FER_TEST_DATA"]) / "fer2013-train-public.csv.xz")
 
 
 def test_votes_for_fer2013_see_no_face_in_a_blank_image(real):

@@ -812,9 +812,8 @@ def test_what_typst_refuses_is_replaced_by_a_note(built):
 
 
 def test_drawn_data_are_announced_on_the_cover_and_on_every_page(built, monkeypatch):
-    monkeypatch.setattr(
-        Project, "data_line", lambda self, known: {"name": "drawn faces", "fingerprint": "12ab", "drawn": True}
-    )
+    line = {"name": "drawn faces", "fingerprint": "12ab", "drawn": True, "leaks": "Leak: copies in public 3"}
+    monkeypatch.setattr(Project, "data_line", lambda self, known: line)
     monkeypatch.setattr(Project, "data_fingerprint", lambda self: "")
     shutil.rmtree(built.build / "typst")
     assert build_again(built, langs=["en"])[0]
@@ -822,6 +821,7 @@ def test_drawn_data_are_announced_on_the_cover_and_on_every_page(built, monkeypa
 
     pages = [page.extract_text() for page in PdfReader(built.build / "report-complete-en.pdf").pages]
     assert all("Drawn faces, not FER2013" in page for page in pages) and "12ab" in pages[0] and len(pages) > 3
+    assert [line["leaks"] in page for page in pages] == [True] + [False] * (len(pages) - 1)
     shutil.rmtree(built.build / "typst")
 
 

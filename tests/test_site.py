@@ -200,7 +200,7 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def site(project):
-    data = {"name": f"drawn {HOSTILE}", "fingerprint": "12ab", "drawn": True}
+    data = {"name": f"drawn {HOSTILE}", "fingerprint": "12ab", "drawn": True, "leaks": f"Leak {HOSTILE}"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Project, "data_line", lambda self, known: data)
         patch.setattr(provenance, "systems", lambda trainings: [SYSTEM])

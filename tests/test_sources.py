@@ -43,19 +43,7 @@ WORDS = [NAMES[label] for label in LABELS]
 SIDES = np.where(USAGE == "Training", "train", "test")
 
 
-@pytest.fixture(autouse=True)
-def own_folders(tmp_path, monkeypatch):
-    """Keep cache and data/ of each test in its own folder, and no order of the classes from outside."""
-    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
-    for name in ("FER_DATA", "FER_ORDER"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(data, "DATA", tmp_path / "data")
-
-
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "source").mkdir()
-    return tmp_path / "source"
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 def images_with_labels(dataset):
@@ -400,6 +388,11 @@ def test_a_file_that_ends_within_a_row_says_so(folder, share, text):
 
 # --- what is refused, with the way on ---------------------------------------------------------------------------------
 
+BALLOT = 'fer0000000.png,"(0, 0, 48, 48)",4,0,0,1,3,2,0,0,0,0\n'
+VOTES = (
+    "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n"
+    "Training,fer0000000.png,4,0,0,1,3,2,0,0,0,0\nTraining,,0,0,0,0,0,0,0,0,0,10\n"
+)
 LISTED = {f"faces/im{i}.png": encoded(i) for i in range(9)}
 
 
@@ -448,6 +441,10 @@ REFUSED = {
     "old excel": (put({"a.xls": b"\xd0\xcf\x11\xe0" + bytes(99)}), "a.xls", "to_csv"),
     "json of other things": (put({"a.json": '[{"pixels": 3}]'}), "a.json", "emotion, pixels, Usage"),
     "damaged json": (put({"a.json": '[{"pixels": "1 2", "emotion": 3}, {'}), "a.json", "to_csv"),
+    "FERPlus' own folders": (put({f"FER2013{part}/{name}": content for part in ("Train", "Valid", "Test")
+                                  for name, content in {"label.csv": BALLOT, "fer0000000.png": encoded(0)}.items()}),
+                             "FER2013Test/label.csv", "not FER2013's labels", "fer2013new.csv"),
+    "votes alone": (put({"fer2013new.csv": VOTES}), "votes, but no images", "Put fer2013.csv beside"),
     "pickle": (put({"a.pkl": b"\x80\x04\x95" + bytes(99)}), "pickle", "savez"),
     "hdf5": (put({"a.h5": b"\x89HDF\r\n" + bytes(99)}), "HDF5", "savez"),
     "torch": (zipped({"archive/data.pkl": b"\x80\x02"}, "a.pt"), "PyTorch", "savez"),

@@ -36,6 +36,7 @@ from fer_utils.readers.pixels import parse_pixels
 from fer_utils.readers.rows import EXPECTED, DataError, Rows, at, shown
 from fer_utils.readers.splits import choose_validation, group_identical, own_split
 from fer_utils.readers.tables import PANDAS, read_frame, read_tables, rows_of
+from fer_utils.words import words
 
 __all__ = [  # what other modules use
     "CACHE_TAG", "EXPECTED", "IMAGE_SUFFIXES", "DataError", "Rows", "at", "beside", "choose_validation", "files_below",
@@ -99,7 +100,7 @@ def choose(path: Path, kinds: dict[str, Kind], images: list[str]) -> tuple[Calla
         return read_tables, names
     if names := [name for kind in PANDAS for name in only(kinds, path, kind)][:1]:
         return read_frame, names
-    if images:
+    if images and not any(kind.name == "ballots" for kind in kinds.values()):
         return read_class_folders, images
     if path.is_dir() and (names := only(kinds, path, "archive")):
         return read, names
@@ -115,7 +116,7 @@ def settled(path: Path, rows: Rows) -> tuple[Rows, str]:
     n, notes = official.first_rows(rows), list(rows.notes)
     if rows.split is None and n:
         rows = rows._replace(split=official.official_split(n))
-        notes.append("The images are those of fer2013.csv in its order, which says how they are split.")
+        notes.append(words("The images are those of fer2013.csv in its order, which says how they are split."))
     elif rows.split is None:
         split, note = own_split(rows.images, rows.labels)
         rows, notes = rows._replace(split=split), [*notes, note]
@@ -129,4 +130,5 @@ def note_unread(names: list[str], limit: int = 5) -> tuple[str, ...]:
     """Return a note that lists each file name once, or no note where there are no names."""
     counts = sorted(Counter(names).items())
     listed = [name if n == 1 else f"{name} ({n:,} files)" for name, n in counts[:limit]]
-    return (f"Also there, but not read: {', '.join(listed)}{', …' * (len(counts) > limit)}.",) if names else ()
+    shown = ", ".join(listed) + ", …" * (len(counts) > limit)
+    return (words("Also there, but not read: {shown}.", shown=shown),) if names else ()

@@ -24,6 +24,10 @@ PIXEL_COLUMN = re.compile(r"[a-z_. ]*[0-9]+(x[0-9]+)?")  # pixel0, p_1, 2303, 48
 
 SAVE = "np.savez_compressed('fer2013.npz', x_train=…, y_train=…, x_test=…, y_test=…)"
 PICKLE = f"is a pickle, which may run any code and is not read. Open it where it comes from, and save: {SAVE}."
+BALLOTS = (
+    "is FERPlus' label.csv: ten people's votes on each image, but not FER2013's labels, and numbers that are not its "
+    "rows. Use fer2013.csv, with FERPlus' fer2013new.csv beside it for the votes."
+)
 REFUSED = {  # first bytes -> what the file is, and what to do
     b"\x89HDF": f"is an HDF5 file. Open it with h5py or pandas, and save its arrays: {SAVE}.",
     **dict.fromkeys((b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5"), PICKLE),
@@ -40,7 +44,7 @@ class Kind(NamedTuple):
     """What a file contains and, for a table, how to split its rows into cells."""
 
     name: str  # "complete", "train", "val", "test", "unsplit", "answers" (tables of text); "npz", "npy"; "archive";
-    # "parquet", "feather", "excel", "json" (tables that pandas reads); "votes"; "" = unknown
+    # "parquet", "feather", "excel", "json" (tables that pandas reads); "votes", "ballots" (FERPlus); "" = unknown
     problem: str = ""  # why the file cannot be used
     encoding: str = ""
     delimiter: str = ""
@@ -104,6 +108,8 @@ def identify_table(name: str, head: bytes) -> Kind:
         columns = next(csv.reader([header], delimiter=delimiter), [])
     if {"contempt", "nf"} <= {column.strip().lower() for column in columns}:  # FERPlus: see ferplus.py
         return Kind("votes", f"{name}: contains people's votes, but no images. Put fer2013.csv beside it.")
+    if re.fullmatch(r"[^,]+\.png,\"?\([0-9, ]+\)\"?(,[0-9]+){10}", header.strip()):
+        return Kind("ballots", f"{name}: {BALLOTS}")
     roles = roles_of(columns)
     if kind := kind_of(name, roles, columns):
         return Kind(kind, "", encoding, delimiter, roles, row)
@@ -174,4 +180,5 @@ def only(kinds: dict[str, Kind], path, *wanted: str) -> list[str]:
 def nothing_readable(path, kinds: dict[str, Kind]) -> DataError:
     """Return the error that says why none of the files can be used."""
     problems = [kind.problem or f"{name}: cannot be used alone." for name, kind in sorted(kinds.items())]
+    problems = [kind.problem for _, kind in sorted(kinds.items()) if kind.name == "ballots"][:1] or problems
     return DataError("\n".join([*(problems[:3] or [f"{path}: there is nothing in it."]), EXPECTED]))

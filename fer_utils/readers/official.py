@@ -10,6 +10,7 @@ import numpy as np
 from fer_utils.labels import CLASSES
 from fer_utils.readers.classes import OFFICIAL, ORDERS, name_of
 from fer_utils.readers.rows import DataError, Rows
+from fer_utils.words import words
 
 OFFICIAL_MD5 = {
     "f8428a1edbd21e88f42c73edd2a14f95": "fer2013.csv",
@@ -42,8 +43,12 @@ SHARE_OFF = 0.01  # of the images may be in other classes where a source was cle
 def note_md5(name: str, md5) -> str:
     """Return a note with the md5 of a file, and which official file has it."""
     official = OFFICIAL_MD5.get(md5.hexdigest())
-    verdict = f"this is the official {official}" if official else "none of the official files has it"
-    return f"{PurePath(name).name}: md5 {md5.hexdigest()}, {verdict}."
+    file, digest = PurePath(name).name, md5.hexdigest()
+    if official:
+        return words(
+            "{file}: md5 {digest}, this is the official {official}.", file=file, digest=digest, official=official
+        )
+    return words("{file}: md5 {digest}, none of the official files has it.", file=file, digest=digest)
 
 
 # --- how the official file begins -------------------------------------------------------------------------------------
@@ -81,10 +86,11 @@ def cut(split: np.ndarray, n: int) -> tuple[str, str]:
     if n in (0, *ends) or not np.array_equal(split[:n], official_split(n)):
         return "", ""
     parts = ", ".join(f"{np.sum(split[:n] == part):,} of {size:,} {part}" for part, size in SIZES.items())
-    return f"{n:,}/{total:,}", (
-        f"The source begins as fer2013.csv does, but has only the first {n:,} of its {total:,} rows ({parts}). "
-        "Unless somebody cut it on purpose, its download was cut: download it again."
-    )
+    return f"{n:,}/{total:,}", words(
+        "The source begins as fer2013.csv does, but has only the first {n:,} of its {total:,} rows ({parts}). "
+        "Unless somebody cut it on purpose, its download was cut: download it again.",
+        n=n, total=total, parts=parts,
+    )  # fmt: skip
 
 
 # --- the order of the classes -----------------------------------------------------------------------------------------
@@ -106,13 +112,14 @@ def check_order(path, rows: Rows) -> tuple[str, ...]:
     if order not in (None, OFFICIAL):
         raise DataError(f"{path}: {wrong_order(counts, order, given)}")
     if given:
-        return (f"The numbers of the classes were read in the order of ORDER={given}.",)
+        return (words("The numbers of the classes were read in the order of ORDER={given}.", given=given),)
     if order:
         return ()
-    return (
-        "The classes are numbers, and how many images each has does not tell their order: "
-        f"it was assumed to be the official one, {listed(OFFICIAL)} (else set ORDER, such as ORDER=alphabetical).",
-    )
+    assumed = words(
+        "The classes are numbers, and how many images each has does not tell their order: it was assumed to be the "
+        "official one, {order} (else set ORDER, such as ORDER=alphabetical).", order=listed(OFFICIAL),
+    )  # fmt: skip
+    return (assumed,)
 
 
 def exact_order(counts: np.ndarray) -> tuple[str, ...] | None:

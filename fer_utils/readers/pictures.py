@@ -16,6 +16,7 @@ from fer_utils.readers.kinds import identify
 from fer_utils.readers.rows import EXPECTED, SIZE, DataError, Rows, at, progress, shown
 from fer_utils.readers.splits import COMPATIBLE, FOLDERS, split_in_name, usage
 from fer_utils.readers.tables import rows_of
+from fer_utils.words import words
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm")
 IMAGE_SUFFIX = r"\.(png|jpe?g|bmp|tiff?|webp|pgm)$"
@@ -76,8 +77,10 @@ def read_class_folders(files: Files, images: list[str]) -> Rows:
     labels, numbered = labels_of([places[name].label for name in names], lambda i: in_folder(names[i]), unknown="")
     pixels, notes = read_images(files, names)
     outside = len(images) - len(names)
-    wanted = "train/ and test/" if split_known else "the folders of the classes"
-    notes += (f"{outside:,} images outside {wanted} were not read.",) if outside else ()
+    if outside and split_known:
+        notes += (words("{outside:,} images outside train/ and test/ were not read.", outside=outside),)
+    elif outside:
+        notes += (words("{outside:,} images outside the folders of the classes were not read.", outside=outside),)
     return Rows(pixels, labels, np.array(split) if split_known else None, notes, numbered)
 
 
@@ -134,7 +137,9 @@ def read_named_images(files: Files, answers: str, images: list[str]) -> Rows:
     labels, numbered = labels_of(tokens, lambda place: at(answers, rows[place]))
     pixels, notes = read_images(files, names)
     unlisted = len(images) - len(names)
-    notes += (f"{unlisted:,} images that have no row in {PurePath(answers).name} were not read.",) if unlisted else ()
+    if unlisted:
+        csv = PurePath(answers).name
+        notes += (words("{unlisted:,} images that have no row in {csv} were not read.", unlisted=unlisted, csv=csv),)
     return Rows(pixels, labels, None if None in split else np.array(split), notes, numbered)
 
 
@@ -220,12 +225,15 @@ def notes_on(sizes: Counter, colours: Counter) -> tuple[str, ...]:
     """Say what was converted: how many images, and from what."""
     other = {f"{width}x{height}": n for (width, height), n in sizes.most_common() if (width, height) != SIZE}
     listed = ", ".join([*other][:3]) + ", …" * (len(other) > 3)
+    rgb, colour, resized = colours["rgb"], colours["colour"], sum(other.values())
     notes = [
-        (colours["rgb"], "{n:,} grey images are stored as RGB."),
-        (colours["colour"], "{n:,} images in colour were converted to grey."),
-        (sum(other.values()), f"{{n:,}} images of other sizes ({listed}): their centre square was resized to 48x48."),
-    ]
-    return tuple(note.format(n=n) for n, note in notes if n)
+        rgb and words("{n:,} grey images are stored as RGB.", n=rgb),
+        colour and words("{n:,} images in colour were converted to grey.", n=colour),
+        resized and words(
+            "{n:,} images of other sizes ({sizes}): their centre square was resized to 48x48.", n=resized, sizes=listed
+        ),
+    ]  # fmt: skip
+    return tuple(note for note in notes if note)
 
 
 def read_image(name: str, opener: Callable) -> tuple[np.ndarray, tuple[int, int], str]:

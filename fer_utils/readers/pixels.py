@@ -6,13 +6,14 @@ import numpy as np
 
 from fer_utils.labels import IMAGE_SHAPE
 from fer_utils.readers.rows import PIXELS, SIZE, at, shown
+from fer_utils.words import words
 
 AT_ONCE = 12  # cells: their text fits into a processor's cache, and arrays of it into memory that is there already
 NUMBER = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?")
 WRITERS = re.compile(r"(np\.|numpy\.|torch\.)?\b(u?int(8|16|32|64)|float(16|32|64)|array|tensor|list)\(|dtype=[\w.]+")
 MARKS = str.maketrans(dict.fromkeys("[](){},;'\"\t\r\n", " "))  # of lists, tuples, arrays, sets of JSON
 GREY = np.array([19595, 38470, 7471])  # weights of red, green, blue in 65,536ths, as Pillow has them
-SCALED = "Grey levels from 0 to 1 were multiplied by 255."
+SCALED = words("Grey levels from 0 to 1 were multiplied by 255.")
 
 
 class Cells:
@@ -156,7 +157,7 @@ def images_of(array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     for start in range(0, len(levels), 1024):  # of all at once the products need gigabytes
         part = levels[start : start + 1024]
         grey[start : start + 1024, ..., 0] = (part @ GREY + 0x8000) >> 16
-    return grey, (*notes, f"{len(grey):,} images with three channels were converted to grey.")
+    return grey, (*notes, words("{n:,} images with three channels were converted to grey.", n=len(grey)))
 
 
 def shaped(array: np.ndarray) -> np.ndarray:

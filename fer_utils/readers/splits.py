@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 import numpy as np
 
 from fer_utils.readers.rows import shown
+from fer_utils.words import words
 
 USAGES = {"training": "train", "publictest": "public", "privatetest": "private"}  # FER2013's own words
 OTHERS = {
@@ -40,10 +41,11 @@ def own_split(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, str]:
         (N,) str, and a note that says so.
     """
     split = np.where(choose_validation(labels, group_identical(images), TEST_SHARE, 0), "test", "train")
-    share, n_test = f"{TEST_SHARE:.0%}", int((split == "test").sum())
-    return split, (
-        f"The source does not say which images are for training and which for tests: {share} of each class, "
-        f"{n_test:,} images, were chosen at random (seed 0) as the test set."
+    return split, words(
+        "The source does not say which images are for training and which for tests: {share:.0%} of each class, "
+        "{n:,} images, were chosen at random (seed 0) as the test set.",
+        share=TEST_SHARE,
+        n=int((split == "test").sum()),
     )
 
 

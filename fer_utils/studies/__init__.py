@@ -3,7 +3,8 @@
 compare      the arms of an experiment, each with several trainings, against the first arm
 recipe       the settings of a training in words, beside those of its report
 mistakes     what a network confuses, and how sure it is of it
-duplicates   copies and leaks in the data
+duplicates   copies in the data, and what exact leaks do to an accuracy
+leaks        training images among those that judge a network, also altered ones
 derivations  the mathematics of the layers: the formulas, and independent checks of them
 selftrain    self-training with few labels
 """
