@@ -8,6 +8,8 @@ import math
 
 import tensorflow as tf
 
+from fer_utils.machine import on_gpu
+
 # Each setting is 0 (or False) unless a preset says otherwise; `augment()` refuses names that are not here.
 SETTINGS = {
     "shift": "largest shift, as a share of the width and of the height",
@@ -128,7 +130,8 @@ def batches(images, targets, batch, seed, first_epoch=0, epochs=1, augmentation=
         return chosen, tf.gather(targets, rows)
 
     stream = tf.data.Dataset.range(first_epoch, epochs).flat_map(rows_of)
-    return stream.map(read, num_parallel_calls=2).prefetch(4)
+    at_once = tf.data.AUTOTUNE if on_gpu() else 2  # a GPU leaves the cores to this; elsewhere training needs them
+    return stream.map(read, num_parallel_calls=at_once).prefetch(4)
 
 
 def _fold(seed, number):

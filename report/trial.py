@@ -268,8 +268,9 @@ def other_layers(path):
     while parts:
         part = parts.pop()
         if isinstance(part, dict) and "class_name" in part:
-            known = str(part.get("module")).split(".")[0] in ("keras", "builtins") and part["class_name"] != "Lambda"
-            found |= set() if known else {part["class_name"]}
+            name, room = part["class_name"], str(part.get("module")).split(".")[0]
+            known = name.startswith("__") or (room in ("keras", "builtins") and name != "Lambda")  # __keras_tensor__
+            found |= set() if known else {name}
         parts += [*part.values()] if isinstance(part, dict) else part if isinstance(part, list) else []
     return sorted(found)
 

@@ -81,3 +81,13 @@ def test_a_stream_that_begins_later_equals_the_rest_of_the_whole_one():
     for (expected, expected_labels), (got, got_labels) in zip(whole[6:], late, strict=True):
         np.testing.assert_array_equal(got, expected)
         np.testing.assert_array_equal(got_labels, expected_labels)
+
+
+def test_a_gpu_gets_the_same_stream(monkeypatch):
+    images, labels = np.random.default_rng(0).integers(0, 256, (25, 48, 48, 1), "uint8"), np.arange(25)
+    usual = list(augment.batches(images, labels, 10, seed=3, epochs=2, augmentation=ALL))
+    monkeypatch.setattr(augment, "on_gpu", lambda: True)
+    for_gpu = list(augment.batches(images, labels, 10, seed=3, epochs=2, augmentation=ALL))
+    for one, other in zip(usual, for_gpu, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])

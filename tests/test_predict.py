@@ -1,6 +1,7 @@
 import csv
 import gzip
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -100,7 +101,8 @@ def test_a_wrong_csv_is_refused_by_row(text, words, tmp_path, capsys):
 
 # -- reading a folder --------------------------------------------------------------------------------------------------
 
-NAMES = ["a, b.png", 'q"uote\nline.PNG', "=1+1.png", "學生/臉 1.png", os.fsdecode(b"latin\xe9.png"), "-x.png"]
+NAMES = ["a, b.png", 'q"uote\nline.PNG', "=1+1.png", "學生/臉 1.png", "-x.png"]
+NAMES += [os.fsdecode(b"latin\xe9.png")] if sys.platform == "linux" else []  # macOS takes names in UTF-8 alone
 
 
 def test_a_folder_of_face_crops_whatever_their_names(weights, tmp_path, monkeypatch):
