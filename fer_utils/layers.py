@@ -61,7 +61,11 @@ class StandardisedConv2D(layers.Conv2D):
     load_own_variables = layers.Layer.load_own_variables
 
     def __init__(self, *args, **settings):
-        super().__init__(*args, **({"autocast": False} | settings))  # the kernel's statistics need float32
+        super().__init__(*args, **({"autocast": False} | settings))
+
+    def add_weight(self, *args, **settings):
+        """The kernel's statistics need float32, whatever policy is in force when a model is loaded."""
+        return super().add_weight(*args, **({"autocast": False} | settings))
 
     def build(self, shape):
         super().build(shape)

@@ -235,3 +235,17 @@ def test_on_a_gpu_small_maps_are_convolved_as_usual(monkeypatch):
     monkeypatch.setattr(layers, "on_gpu", lambda: True)
     monkeypatch.setattr(layers, "_convolve_small", lambda x, kernel: pytest.fail("the CPU's way"))
     assert layers.convolve(tf.ones([1, 6, 6, 3], tf.bfloat16), tf.ones([3, 3, 3, 4], tf.bfloat16)).shape == (1, 6, 6, 4)
+
+
+def test_a_standardised_kernel_is_float32_whatever_policy_is_in_force(tmp_path):
+    """Loaded where the policy is float32, a network that was trained in bfloat16 must not round its kernels earlier."""
+    images = np.random.default_rng(0).uniform(0, 255, (16, 48, 48, 1)).astype(np.float32)
+    answers = []
+    with training.precision({"precision": "mixed_bfloat16"}):
+        keras.utils.set_random_seed(0)
+        model = models.build("cnn_fast", widths=(32, 32))
+        model.get_layer("logits").kernel.assign(np.random.default_rng(1).standard_normal((32, 7)))
+        model.save(tmp_path / "model.keras")
+        answers.append(training.predict(model, images))
+    answers.append(training.predict(keras.models.load_model(tmp_path / "model.keras"), images))
+    np.testing.assert_array_equal(*answers)
