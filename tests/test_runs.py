@@ -12,7 +12,7 @@ import pandas as pd
 import pydantic
 import pytest
 
-from fer_utils import data, metrics, runs, trainings
+from fer_utils import data, machine, metrics, runs, trainings
 
 FIT = """
 import sys
@@ -313,7 +313,9 @@ def test_one_bar_shows_the_whole_training(on_few_faces, store, capsys):
     """Not one for every size and round: rounds that patience ends early are skipped on it."""
     settings = {"model_settings": {"widths": [4, 8]}, "batch": 105, "sizes": [24, 48], "rounds": 2, "patience": 9}
     runs.Run(preset="fast", profile="smoke", epochs=2, **settings).fit()
-    bars = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "train fast" in line]
+    lines = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "train fast" in line]
+    device, *bars = lines
+    assert device.startswith(f"train fast on {machine.name()}, ")
     assert all("/8 [" in bar for bar in bars) and "100%" in bars[-1] and "epoch=4" in bars[-1]
     done = [int(bar.split("|")[-1].split("/")[0]) for bar in bars]
     assert done == sorted(done) and done[-1] == 8
