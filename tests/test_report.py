@@ -1118,6 +1118,16 @@ def test_pages_that_are_mostly_blank_are_warned_of(tmp_path, chapters, expected)
     assert [int(re.match(r"page (\d+) is blank by \d\d%", text)[1]) for text in warnings] == expected
 
 
+def test_places_that_take_turns_are_settled(tmp_path):
+    """The room above the figure is there only while the figure does not float to the head of a page."""
+    room = "#context if query(<floats>).len() == 0 { v(20cm) }"
+    figure = '#numbered("a", image, [Caption], block(height: 8cm, fill: gray)[A])'
+    source = f'#import "kit.typ": *\n#show: report.with(title: "t", cover: false)\n{room}\n{figure}\n'
+    write_files(tmp_path, {"main.typ": source, "words.json": json.dumps(translations.FRAME)})
+    (first, warnings), (again, _) = typeset(tmp_path), typeset(tmp_path)
+    assert not warnings and first == again
+
+
 def test_pages_are_measured_within_their_margins(tmp_path):
     assert f"top: {compile.TOP}cm, bottom: {compile.BOTTOM}cm" in compile.KIT.read_text("utf-8")
 

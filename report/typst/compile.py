@@ -49,13 +49,16 @@ def typeset(folder, main="main.typ", report=False):
             raise TypesettingError(error.message) from None
 
 
-def _settled(compiler, report, attempts=8):
-    """Typst sets a document five times at most; where the places of figures need more, it goes on from where it was."""
+def _settled(compiler, report, attempts=8, free=2):
+    """Typst sets a document five times at most; where the places of figures need more, it goes on from where it was.
+
+    After `free` attempts, figures stay where they were: the places of two can depend on each other without an end.
+    """
     import typst
 
     floating, standard, complaints = [], STANDARD if report else [], []
-    for _ in range(attempts):
-        inputs = {"floating": json.dumps(floating)}
+    for attempt in range(attempts):
+        inputs = {"floating": json.dumps(floating)} | ({"settled": "yes"} if attempt >= free else {})
         try:
             pdf, warnings = compiler.compile_with_warnings(format="pdf", sys_inputs=inputs, pdf_standards=standard)
         except typst.TypstError as error:
