@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def ingredients(notebook, parameters, root, data, votes=""):
     return {
         "code": sha(*map(meaning, code)),
         "parameters": parameters,
-        "modules": {name: sha(text) for name, text in sorted(modules.items())},
+        "modules": dict(sorted(modules.items())),
         "data": data,
         **({"recorded": recorded_runs(root)} if RECORDED in modules else {}),
         "versions": versions(),
@@ -172,8 +173,10 @@ def reached_modules(code, root):
         root: Path of the project.
 
     Returns:
-        Dict from path relative to `root` to the meaning of the module.
+        Dict from path relative to `root` to a hash of the module's meaning.
     """
+    known = _remembered(root)
+    before = len(known)
     heads = {path.stem for folder in (root / "notebooks", root) for path in folder.glob("*")}
     found, asked, todo = {}, set(), [name for source in code for name in _module(source, "")[1]]
     while todo:
@@ -181,9 +184,14 @@ def reached_modules(code, root):
         if name not in asked and name.partition(".")[0] in heads:
             for file in _files_of(name, root):
                 if file not in found:
-                    found[file], names = _module((root / file).read_text("utf-8"), ".".join(file.split("/")[:-1]))
+                    source, package = (root / file).read_text("utf-8"), ".".join(file.split("/")[:-1])
+                    content = sha(package, source)
+                    known[content] = known.get(content) or _module(source, package)
+                    found[file], names = known[content]
                     todo += names
         asked.add(name)
+    if len(known) > before:
+        _remember(root, known)
     return found
 
 
@@ -198,7 +206,35 @@ def _module(source, package):
             parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*parents, *([node.module] if node.module else [])])
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    return own.meaning(tree), tuple(dict.fromkeys(names))  # the tree is not needed any more: parsing is what takes time
+    return sha(own.meaning(tree)), tuple(dict.fromkeys(names))  # without the tree: parsing is what takes time
+
+
+# -- modules that were read before, by their content -------------------------------------------------------------------
+
+
+@cache
+def _remembered(root):
+    """Return what `_module` found in an earlier process: dict from a hash of package and source to its answer."""
+    try:
+        return json.loads(_memory(root).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _remember(root, known):
+    with suppress(OSError):  # a folder that cannot be written is no reason to stop
+        path = _memory(root)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half = path.with_suffix(f".{os.getpid()}")
+        half.write_text(json.dumps(known), "utf-8")
+        os.replace(half, path)
+
+
+@cache
+def _memory(root):
+    """The file of what is remembered; another one where this Python or this code would read modules otherwise."""
+    readers = (Path(module).read_bytes() for module in (__file__, own.__file__))
+    return root / "build" / "modules" / f"{sha(platform.python_version(), *readers)}.json"
 
 
 def _files_of(name, root):
