@@ -293,4 +293,4 @@ def test_the_arm_of_the_ablation_with_the_settings_of_e_is_not_trained_again():
     arm = {name: presets.settings("E", "full")[name] for name in ("normalisation", "augmentation")}
     run = runs.Run(preset="E", profile="full", epochs=None, **arm, data=told["data"])
     assert run.record() == recorded.FOLDER / "E"
-    assert runs.Run(preset="E", profile="full", normalisation="none", data=told["data"]).record() is None
+    assert runs.Run(preset="E", profile="full", normalisation="zscore", data=told["data"]).record() is None
