@@ -202,10 +202,7 @@ def describe(labels: np.ndarray, split: np.ndarray, groups: np.ndarray) -> list[
     gap = words("{a} and no {b}", a=lacking[0], b=lacking[1]) if len(lacking) > 1 else "".join(lacking)
     equal, shown = sum(copies.values()), ", ".join(present)
     notes = [
-        (
-            lacking,
-            words("There is no {lacking}; the splits are {present}.", lacking=gap, present=shown),
-        ),
+        (lacking, words("There is no {lacking}; the splits are {present}.", lacking=gap, present=shown)),
         (no_train, words("No training image shows {classes}.", classes=joined(no_train))),
         ("val" not in present, words("There is no validation split.")),
         (unlabelled, words("{n:,} test images have no label.", n=unlabelled)),

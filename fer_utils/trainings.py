@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 
-from fer_utils import data, metrics, presets, recorded, runs
+from fer_utils import cluster, data, metrics, presets, recorded, runs
 from fer_utils.finished import Finished, RunError, epochs_so_far
 from fer_utils.own import NetworkError
 from fer_utils.settings import SettingsError
@@ -137,7 +137,7 @@ def reproduce(known):
         known: dict from the name of a record to its Run or SelfTraining.
     """
     all_agree = True
-    if os.environ.get("CLUSTER"):
+    if cluster.chosen():
         runs.fit_all(list(known.values()), fresh=True)
     for name, run in known.items():  # here one after the other: each is compared as soon as it is there
         agrees, line = agreement(run.fit(fresh=True), Finished(recorded.FOLDER / name), run.dataset())

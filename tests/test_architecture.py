@@ -79,7 +79,7 @@ MAY_IMPORT = {
     "estimate": {"labels", "augment", "own", "training", "finished", "words"},
     "trainings": {
         *("data", "metrics", "own", "presets", "recorded", "runs", "finished", "settings", "words"),
-        "studies.selftrain",
+        *("cluster", "studies.selftrain"),
     },
     "predict": {"labels", "plain", "readers", "finished", "runs", "settings", "training"},
     "explain": set(),

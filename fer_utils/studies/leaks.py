@@ -92,15 +92,13 @@ def count(dataset):
 def warning(dataset):
     """Return the sentence, as Words, that names every leak worth naming; None without any."""
     named = [leak for leak in count(dataset) if leak.copies > WORTH_NAMING * leak.images]
+    if not named:
+        return None
     shown = [
         words("{split} {copies:,} ({share:.1%}, exact {exact:,})", **leak._asdict(), share=leak.copies / leak.images)
         for leak in named
     ]
-    return (
-        words("Leak: copies of training images, exact or altered, are in {shown}.", shown=joined(shown))
-        if named
-        else None
-    )
+    return words("Leak: copies of training images, exact or altered, are in {shown}.", shown=joined(shown))
 
 
 # -- both looks --------------------------------------------------------------------------------------------------------

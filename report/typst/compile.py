@@ -12,7 +12,7 @@ KIT = Path(__file__).with_name("kit.typ")
 STANDARD = ["ua-1"]  # PDF/UA-1, accessible: Typst refuses an image or a formula without an alternative text
 PPI = 12  # of the pictures of pages that are looked at
 TOP, BOTTOM = 2.3, 2.1  # cm: the margins in kit.typ
-CELL = re.compile(r"^//@ cell (\S+)\n", re.M)  # written in front of every cell by the exporter
+CELL = re.compile(r"^//@ cell (\S+)\n", re.M)  # written in front of every cell by source.py
 
 
 class TypesettingError(ValueError):
