@@ -4,6 +4,8 @@ Run from the root of the kit:  python -m bench.explain [images] [steps]
 Both sides get the same network (untrained, in the precision that trainings have on this processor), images, copies,
 steps, penalties and transformations; they take turns, and the table has their medians. Processor time counts all
 cores, so its ratio holds on a busy machine too. An ascent's time includes building its graph, since every call pays it.
+Below an ascent stand its operations a second, those of the layers up to the filters, forward and back to the image,
+beside the GEMM peak (`bench.training`); the rest goes into transforming the images and into the graph.
 Memory is by how much the use of a process of its own rose at most. tf-keras-vis is no dependency of the kit:
 
     python -m pip install --target build/tf-keras-vis --no-deps tf-keras-vis==0.8.7 deprecated imageio
@@ -24,6 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
+from bench.training import gemm_peak
 from fer_utils import faces, machine, models, training
 from fer_utils.explain import maximize, saliency
 
@@ -110,6 +113,19 @@ def their_ascent(model, layer, steps):
     return np.asarray(found)[..., 0]
 
 
+def limit(name, steps, rate, theirs):
+    """How near an ascent is to what the processor's matrix products allow, and what ten times the library would be."""
+    model = network(name.removeprefix("ascent: ").split(",")[0])
+    part = keras.Model(model.inputs, model.get_layer(ASCENTS[name.removeprefix("ascent: ")]).output)
+    operations = 2 * steps * models.flops(part) / 1e9  # the gradient of the image costs as much as the forward pass
+    peak = gemm_peak(training.best_precision({"model": "cnn_a", "model_settings": {}}))
+    share = operations * rate / peak
+    return (
+        f"{operations * rate:.0f} GFLOP/s, {share:.0%} of the GEMM peak ({peak:.0f}); "
+        f"ten times the library would be {10 * theirs * operations / peak:.0%}"
+    )
+
+
 # -- measuring ---------------------------------------------------------------------------------------------------------
 
 
@@ -165,6 +181,9 @@ def main(count=16, steps=50, name=None, side=None):
         clock, cores = spent[1] / spent[0]
         alike = "" if "ascent" in name else f"{np.corrcoef(np.ravel(ours()), np.ravel(theirs()))[0, 1]:.2f}"
         print(f"{name:24} {rate[0]} {rate[1]} {clock:8.1f} {cores:8.1f} {' '.join(megabytes)} {alike:>5}", flush=True)
+        if "ascent" in name:
+            ours, theirs = (maps / wall for wall, _ in spent)
+            print(f"{'':24} {limit(name, int(steps), ours, theirs)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fer_utils import data, recorded
+from fer_utils import data, metrics, recorded
+from fer_utils.labels import IMAGE_SHAPE
 from fer_utils.words import duration, words
 
 KIT = Path(__file__).resolve().parents[1]
@@ -80,8 +81,24 @@ class Finished:
 
     @property
     def pflop(self):
-        """Operations of the training in PFLOP: those of the forward passes times 3, as backward costs twice as much."""
-        return 3e-15 * self.info["flops"] * self.info["epochs"] * self.info["data"]["training_images"]
+        """Operations of the training in PFLOP, that of a teacher or of the weights it started with not included."""
+        return float(self.pflop_by_epoch.sum())
+
+    @property
+    def pflop_by_epoch(self):
+        """An array: three times the operations of all forward passes; images that were shrunk count by their area."""
+        settings = self.info["settings"]
+        sizes = np.array(settings.get("sizes") or IMAGE_SHAPE[:1])
+        ends = np.round(settings["epochs"] * np.arange(1, len(sizes) + 1) / len(sizes))
+        stage = np.searchsorted(ends, np.arange(self.info["epochs"]) % settings["epochs"], side="right")
+        of_an_epoch = 3e-15 * self.info["flops"] * self.info["data"]["training_images"]
+        return of_an_epoch * (sizes[stage] / IMAGE_SHAPE[0]) ** 2
+
+    def accuracy(self, split):
+        """Return the accuracy of a split in run.json, a metrics.Share; with test-time augmentation where there is any."""
+        scores = self.info["scores"]
+        kept = scores.get(f"{split}+tta", scores[split])
+        return metrics.Share(*(kept[part] for part in metrics.Share._fields))
 
     def logits(self, dataset, split, tta=False):
         """Return logits (n, 7) float32 of the images of a split, in the order of `dataset.part(split)`.

@@ -70,7 +70,7 @@ MAY_IMPORT = {
     "models": {"labels", "layers", "own", "adapt"},
     "recorded": {"models", "own", "readers"},
     "training": {"labels", "adapt", "augment", "machine", "metrics", "models", "own", "recorded"},
-    "finished": {"data", "recorded", "adapt", "training", "words"},
+    "finished": {"labels", "data", "metrics", "recorded", "adapt", "training", "words"},
     "cluster": {"finished", "settings"},
     "runs": {
         *("data", "ferplus", "layers", "own", "adapt", "presets", "recorded", "settings", "training", "finished"),

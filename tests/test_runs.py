@@ -478,6 +478,9 @@ def test_images_grow_and_the_kept_model_has_one_size(on_few_faces, store):
     assert run.history["epoch"].tolist() == [1, 2]
     assert run.model().input_shape == (None, 48, 48, 1)
     assert run.logits(dataset, "public+tta").shape == run.logits(dataset, "public").shape
+    per_image = (0.5**2 + 1) / 2 * 3 * run.info["flops"]  # an epoch at half the side costs a quarter
+    assert run.pflop == pytest.approx(2 * run.info["data"]["training_images"] * per_image / 1e15)
+    assert run.accuracy("public")._asdict().items() <= run.info["scores"]["public+tta"].items()
 
 
 def test_class_weights_give_every_class_the_same_share():

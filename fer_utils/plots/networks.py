@@ -9,6 +9,8 @@ from matplotlib.lines import Line2D
 from fer_utils.plots import style
 from fer_utils.words import words
 
+KINDS = "CNN", "DNN", "own"  # of systems; the last are the kit's own
+
 
 @style.applied
 def plot_reliability(panels, height=2.9):
@@ -102,7 +104,8 @@ def plot_systems(ours, reported, human):
     """Plot test accuracy against the compute of training; reported results are hollow.
 
     Args:
-        ours: dict of name ("A CNN") -> (compute, metrics.Estimate); compute of the training in PFLOP.
+        ours: dict of name -> (compute, metrics.Estimate): of a report's system ("A CNN"), or of a network of the kit's
+            own ("fast"), whose name is written beside its mark; compute of the training in PFLOP.
         reported: dict of name -> (compute, accuracy); compute is None where it is not reported.
         human: (low, high) of human accuracy, such as `presets.HUMAN`.
     """
@@ -115,7 +118,7 @@ def plot_systems(ours, reported, human):
     axis.set_ylabel(words("test accuracy"))
     style.percent(axis.yaxis)
     axis.margins(x=0.08, y=0.08)
-    figure.legend(handles=_system_keys(), loc="outside upper left", ncols=4)
+    figure.legend(handles=_system_keys(), loc="outside upper left", ncols=5)
     return figure
 
 
@@ -143,6 +146,8 @@ def _draw_ours(axis, ours, reported):
         reach = [[estimate.value - estimate.low], [estimate.high - estimate.value]]
         axis.errorbar(compute, estimate.value, reach, color=color, lw=1, capsize=4, capthick=1)
         _mark(axis, name, compute, estimate.value)
+        if _kind(name) == "own":
+            style.note(axis, name, (compute, estimate.value), (7, 0), va="center", color=color)
         reported_compute, value = reported.get(name, (None, None))
         if reported_compute is not None:
             axis.plot([compute, reported_compute], [estimate.value, value], ":", color=color, lw=0.7)
@@ -156,15 +161,21 @@ def _mark(axis, name, x, y, hollow=False, **where):
     axis.text(x, y, name[0], **letter, zorder=4, **where)
 
 
+def _kind(name):
+    """Return what a network is: the last word of a system's name, else one of the kit's own."""
+    return name.split()[-1] if " " in name else "own"
+
+
 def _network_color(name):
-    return style.NETWORKS["DNN" in name]
+    return style.NETWORKS[KINDS.index(_kind(name))]
 
 
 def _system_keys():
     """Return the legend: a colour per kind of network, filled for this kit, hollow for the reports."""
     looks = {
-        "CNN": {"color": _network_color("CNN")},
-        "DNN": {"color": _network_color("DNN")},
+        "CNN": {"color": _network_color("A CNN")},
+        "DNN": {"color": _network_color("A DNN")},
+        words("the kit's own"): {"color": _network_color("fast")},
         words("this kit"): {"color": style.INK},
         words("the report"): {"mec": style.INK, "mfc": "white"},
     }
