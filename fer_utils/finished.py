@@ -95,7 +95,7 @@ class Finished:
         return of_an_epoch * (sizes[stage] / IMAGE_SHAPE[0]) ** 2
 
     def accuracy(self, split):
-        """Return the accuracy of a split in run.json, a metrics.Share; with test-time augmentation where there is any."""
+        """Return the accuracy of a split as a metrics.Share; that with test-time augmentation where there is any."""
         scores = self.info["scores"]
         kept = scores.get(f"{split}+tta", scores[split])
         return metrics.Share(*(kept[part] for part in metrics.Share._fields))
