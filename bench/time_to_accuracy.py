@@ -34,7 +34,7 @@ def draw(found):
     figure = style.new_figure(3.2)
     axis = figure.subplots()
     axis.axhspan(*HUMAN, color=style.QUIET, alpha=0.15, lw=0)
-    style.note(axis, "people", (1, sum(HUMAN) / 2), (-3, 0), xycoords=axis.get_yaxis_transform(), ha="right")
+    style.note(axis, "people", (0, sum(HUMAN) / 2), (4, 0), xycoords=axis.get_yaxis_transform(), va="center")
     for (name, run), color in zip(found.items(), style.NETWORKS, strict=False):
         axis.plot(run.pflop_by_epoch.cumsum(), run.history["val_accuracy"], color=color, label=f"{name}, validation")
         reached = run.accuracy("public").value
@@ -66,7 +66,7 @@ def main(epochs="12"):
     path = Path("build/bench/time-to-accuracy.svg")
     path.parent.mkdir(parents=True, exist_ok=True)
     draw(found).savefig(path)
-    print(f"{path}; figures as wide as {style.WIDTH} in")
+    print(f"{path}; {style.WIDTH:.1f} in wide")
 
 
 if __name__ == "__main__":
