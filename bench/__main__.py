@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from fer_utils import data
+from fer_utils import data, machine
 
 TARGET = Path(__file__).with_name("RESULTS.md")
 PARTS = {
@@ -45,8 +45,7 @@ def measured(part):
 
 
 def main():
-    processor = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), ":")
-    head = f"{processor.split(':', 1)[1].strip()}, {os.cpu_count()} cores; {datetime.date.today()}; `make bench`"
+    head = f"{machine.name()}; {datetime.date.today()}; `make bench`"
     texts = [f"# Measured\n\n{head}.\n"]
     for title, part in PARTS.items():
         print(f"== {title}", flush=True)

@@ -94,7 +94,8 @@ def maximize(
     score, dense = _score(model, layer, units), _is_vector(_step(model, layer))
     tv, l2 = (3.0 if dense else 0.2) if tv is None else tv, (1.0 if dense else 0.1) if l2 is None else l2
     if not dense:
-        tv, l2 = (weight * _usual(model, layer) for weight in (tv, l2))
+        usual = _usual(model, layer)
+        tv, l2 = tv * usual, l2 * usual
     if spectrum is None:  # convs start from strong noise: in even grey their filters would find no pattern
         start, image = (0.01 if dense else 1.0) * _noise((SIDE, SIDE), len(units), seed), tf.sigmoid
     else:
@@ -270,8 +271,17 @@ def activations(model, layer, images, units=None, batch=256):
 
 def _score(model, layer, units):
     """Return the function from images (units, 48, 48, 1) to (units,): each image's activation of its own unit."""
-    places = _places(model, layer, units)
-    return lambda images: tf.linalg.diag_part(tf.reduce_mean(places(images), axis=(1, 2)))
+    if _is_vector(_step(model, layer)):
+        places = _places(model, layer, units)
+        return lambda images: tf.linalg.diag_part(places(images)[:, 0, 0])
+    inner, own = graph.part(model, [layer]), tf.one_hot(units, layer_units(model)[layer])[..., None]
+
+    def score(images):  # a product picks each image's own map: the gradient of `gather` would take most of the time
+        maps = inner(images, training=False)[layer]
+        maps = tf.reshape(maps, (len(units), -1, maps.shape[-1])) @ tf.cast(own, maps.dtype)
+        return tf.reduce_mean(tf.nn.relu(tf.cast(maps, tf.float32)), axis=(1, 2))
+
+    return score
 
 
 def _places(model, layer, units):
