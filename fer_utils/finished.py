@@ -81,8 +81,8 @@ class Finished:
 
     @property
     def pflop(self):
-        """Operations of the training in PFLOP, that of a teacher or of the weights it started with not included."""
-        return float(self.pflop_by_epoch.sum())
+        """Operations of the training in PFLOP, with those of the weights it began with where a record tells them."""
+        return float(self.pflop_by_epoch.sum()) + self.info.get("pflop_before", 0.0)
 
     @property
     def pflop_by_epoch(self):
