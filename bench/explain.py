@@ -115,8 +115,8 @@ def their_ascent(model, layer, steps):
 
 def limit(name, steps, rate, theirs):
     """How near an ascent is to what the processor's matrix products allow, and what ten times the library would be."""
-    model = network(name.removeprefix("ascent: ").split(",")[0])
-    part = keras.Model(model.inputs, model.get_layer(ASCENTS[name.removeprefix("ascent: ")]).output)
+    model = models.build(BUILDERS[name.split(",")[0]])
+    part = keras.Model(model.inputs, model.get_layer(ASCENTS[name]).output)
     operations = 2 * steps * models.flops(part) / 1e9  # the gradient of the image costs as much as the forward pass
     peak = gemm_peak(training.best_precision({"model": "cnn_a", "model_settings": {}}))
     share = operations * rate / peak
@@ -182,8 +182,8 @@ def main(count=16, steps=50, name=None, side=None):
         alike = "" if "ascent" in name else f"{np.corrcoef(np.ravel(ours()), np.ravel(theirs()))[0, 1]:.2f}"
         print(f"{name:24} {rate[0]} {rate[1]} {clock:8.1f} {cores:8.1f} {' '.join(megabytes)} {alike:>5}", flush=True)
         if "ascent" in name:
-            ours, theirs = (maps / wall for wall, _ in spent)
-            print(f"{'':24} {limit(name, int(steps), ours, theirs)}", flush=True)
+            rates = (maps / wall for wall, _ in spent)
+            print(f"{'':24} {limit(name.removeprefix('ascent: '), int(steps), *rates)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -222,6 +222,7 @@ def test_a_record_is_complete(name):
     assert facts <= set(run.info) and run.info["seconds"] > 0
     assert arm or {"best_epoch", "flops"} <= set(run.info) and run.info["epochs"] == len(run.history)
     assert run.info["settings"]["data"] == run.info["data"]["fingerprint"]
+    assert ("pflop_before" in run.info) == bool(run.info["settings"].get("start"))  # the compute of what it began with
     score = run.info["scores"]["public"]
     assert score["low"] < score["value"] < score["high"] and score["n"] == 3589
     with np.load(run.folder / "predictions.npz") as stored:

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from fer_utils.plots import style
 from fer_utils.words import words
 
-KINDS = "CNN", "DNN", "own"  # of systems; the last are the kit's own
+COLORS = dict(zip(("CNN", "DNN", "own"), style.NETWORKS, strict=False))  # of systems; the last are the kit's own
 
 
 @style.applied
@@ -167,15 +167,15 @@ def _kind(name):
 
 
 def _network_color(name):
-    return style.NETWORKS[KINDS.index(_kind(name))]
+    return COLORS[_kind(name)]
 
 
 def _system_keys():
     """Return the legend: a colour per kind of network, filled for this kit, hollow for the reports."""
     looks = {
-        "CNN": {"color": _network_color("A CNN")},
-        "DNN": {"color": _network_color("A DNN")},
-        words("the kit's own"): {"color": _network_color("fast")},
+        "CNN": {"color": COLORS["CNN"]},
+        "DNN": {"color": COLORS["DNN"]},
+        words("the kit's own"): {"color": COLORS["own"]},
         words("this kit"): {"color": style.INK},
         words("the report"): {"mec": style.INK, "mfc": "white"},
     }
