@@ -44,17 +44,13 @@ def results():
         "| system | its report | PublicTest (n = 3,589) | epochs | hours | PFLOP |",
         "|---|---|---|---:|---:|---:|",
     ]
-    names = recorded.names()
-    for preset in [*presets.REPORTED, *(name for name in names if name in presets.PRESETS.keys() - presets.REPORTED)]:
-        said, claim = presets.REPORTED.get(preset), "the kit's own"
+    for preset in [*presets.REPORTED, *presets.KIT]:
+        run, said, claim = Finished(recorded.FOLDER / preset), presets.REPORTED.get(preset), "the kit's own"
         if said:
             where = said["split"] or "split not stated"
             claim = f"{said['sign']}{number(said['accuracy'], '.1%')} ({where})" if said["accuracy"] else "–"
-        row = [preset, claim, "not recorded yet", "", "", ""]
-        if preset in names:
-            run = Finished(recorded.FOLDER / preset)
-            hours = run.info["seconds"] / 3600
-            row[2:] = [f"{run.accuracy('public')}", f"{run.info['epochs']}", f"{hours:.2f}", f"{run.pflop:.3g}"]
+        hours = run.info["seconds"] / 3600
+        row = [preset, claim, f"{run.accuracy('public')}", f"{run.info['epochs']}", f"{hours:.2f}", f"{run.pflop:.3g}"]
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines)
 

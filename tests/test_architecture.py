@@ -236,7 +236,7 @@ ALSO = {
     "preprocessing": {"plots.arms", "plots.images", "explain.graph", "explain.blocks", "studies.compare"},
     "saliency": {"plots.maps", "explain.graph", "explain.saliency", "explain.checks", "studies.parts"},
     "self_training": {"plots.arms", "explain.graph", "explain.blocks", "studies.compare", "studies.selftrain"},
-    "systems": {"plots.networks", "plots.training"},
+    "systems": {"plots.networks", "plots.training", "studies.compare"},
 }
 KEYS = {notebook: TRAINED | also for notebook, also in ALSO.items()}
 KEYS["math"] = {

@@ -78,6 +78,16 @@ class TestCompareArms:
         table = compare.compare_arms(self.truth, arms)
         assert table["p_holm"].tolist() == pytest.approx([NAN, *2 * [2 * table.loc["better", "p"]]], nan_ok=True)
 
+    def test_pairs_are_tested_each_by_itself_and_adjusted_together(self):
+        up, down, same = (self.plain[0], self.better[0]), (self.better[0], self.plain[1]), 2 * self.plain[:1]
+        pairs = {"up": up, "down": down, "same": same}
+        table = compare.compare_pairs(self.truth, pairs)
+        assert table.index.tolist() == list(pairs)
+        assert table["difference"].tolist() == pytest.approx([40, -20, 0])
+        assert table["accuracy"].tolist() == pytest.approx([0.9, 0.7, 0.5])
+        assert table["p"].tolist() == pytest.approx([2 / 2**4, 2 / 2**2, 1])
+        assert table["p_holm"].tolist() == pytest.approx([6 / 2**4, 1, 1])
+
     def test_equal_arms(self):
         table = compare.compare_arms(self.truth, {"plain": self.plain, "same": self.plain})
         assert table.loc["same", ["difference", "low", "high", "p"]].tolist() == [0, 0, 0, 1]

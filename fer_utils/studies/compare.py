@@ -51,6 +51,20 @@ def compare_arms(labels, probs_by_arm, draws=2000, seed=0):
     return table.assign(p_holm=metrics.holm(table["p"]))
 
 
+def compare_pairs(labels, pairs, draws=2000, seed=0):
+    """Test for each pair of networks whether the second classifies more or fewer images correctly than the first.
+
+    Args:
+        pairs: dict of (probs, probs), each (n, 7).
+
+    Returns:
+        DataFrame with the columns of `compare_arms`, one row per pair: the second network's; p_holm is over all pairs.
+    """
+    rows = [compare_arms(labels, {0: [first], 1: [second]}, draws, seed).iloc[1:] for first, second in pairs.values()]
+    table = pd.concat(rows).set_axis(_names(pairs))
+    return table.assign(p_holm=metrics.holm(table["p"]))
+
+
 def _names(arms):
     """Return the arms as an index that keeps what `words` know of themselves."""
     return pd.Index(list(arms), dtype=object)
