@@ -119,7 +119,7 @@ class Stored(pydantic.BaseModel):
             train([self])
         run = self.read(folder)
         run.trained_here = self.name
-        cite(run, self.changed())
+        cite(run, changed=self.changed())
         return run
 
     def check(self):
@@ -359,17 +359,18 @@ def _other_runs(settings, wanted):
 # -- what a report rests on --------------------------------------------------------------------------------------------
 
 
-def cite(run, changed=None):
-    """Note that results rest on this run: a line of JSON in the file `$FER_CITED`, if it is set.
+def cite(*found, changed=None):
+    """Note that results rest on these runs: each a line of JSON in the file `$FER_CITED`, if it is set.
 
     The report sets it, and lists the settings of every run behind its numbers. `fit` cites by itself.
 
     Args:
-        run: Finished. changed: its settings that are worth telling; None: those that are not its preset's.
+        found: Finished. changed: the settings that are worth telling; None: those that are not the preset's.
     """
-    facts = {name: value for name, value in run.info.items() if name not in ("layers", "code")}
-    changed = unusual(run.info["settings"]) if changed is None else changed
-    note(name=run.name, changed=changed, recorded=run.is_recorded, **facts)
+    for run in found:
+        facts = {name: value for name, value in run.info.items() if name not in ("layers", "code")}
+        told = unusual(run.info["settings"]) if changed is None else changed
+        note(name=run.name, changed=told, recorded=run.is_recorded, **facts)
 
 
 # -- many runs ---------------------------------------------------------------------------------------------------------
