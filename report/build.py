@@ -172,7 +172,8 @@ def _pdf(project, name, chapters, edition, cover, lang, code, echo):
     if cover:
         texts |= {"edition": known.markdown(edition.edition), "course": known.markdown(edition.course)}
     fonts_wanted = os.environ.get("FER_FONTS", "")
-    key = sha(canonical([made_from, frame, texts, edition.picture, cover, author, data, fonts_wanted]))
+    of_data = keys.reached_modules(["from fer_utils.studies import leaks"], project.root)  # Project.data_line
+    key = sha(canonical([made_from, frame, texts, edition.picture, cover, author, data, of_data, fonts_wanted]))
     stamp = folder / "stamp.json"
     warnings, problems, state = _warnings_of_same(stamp, pdf, key), [], "unchanged"
     if warnings is None:

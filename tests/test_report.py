@@ -749,6 +749,17 @@ def test_an_edited_text_is_woven_in_without_a_run(built):
     assert "A new title" in text and "another word" in text and "It took 3 passes" in text
 
 
+def test_an_edited_search_for_leaks_renews_what_the_report_says_of_the_data(built):
+    search = built.root / "fer_utils/studies/leaks.py"
+    search.parent.mkdir(parents=True)
+    for source in ("LIMIT = 0.01", "LIMIT = 0.02"):
+        search.write_text(source)
+        assert "written" in build_again(built, langs=["en"])[1]
+        assert "unchanged" in build_again(built, langs=["en"])[1]
+    shutil.rmtree(built.root / "fer_utils")
+    assert build_again(built, langs=["en"])[0]
+
+
 def test_a_changed_parameter_runs_its_question_only_and_editions_share_outputs(built):
     count = len(runs(built))
     second = built.root / "report/editions/second.yaml"
