@@ -34,7 +34,7 @@ EPOCHS = [
     ("A", "smoke", None, 1, 1),
     ("A", "quick", None, 4, matched.QUICK_EPOCHS),
     ("A", "quick", 3, 3, 3),
-    ("A", "full", None, 20, 20),
+    ("A", "full", None, 15, 15),
     ("mine", "quick", None, 8, matched.QUICK_EPOCHS),
 ]
 
