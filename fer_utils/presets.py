@@ -10,7 +10,8 @@ from fer_utils.words import marked
 
 PRESETS = {
     # A (2017 Fall): three conv blocks; shift, rotation and noise; early stopping, and the whole repeated in a loop. How
-    # strong its dropout was its report does not say: chosen on validation, with the falling rate and rounds of 15.
+    # strong its dropout was its report does not say: chosen on validation, with the falling rate and rounds of 15, none
+    # of which stops early: the rate has to fall to its end, and the best weights are kept in any case.
     "A": {
         "model": "cnn_a",
         "model_settings": {"dropout": 0.125},
@@ -23,7 +24,7 @@ PRESETS = {
         "epochs": 15,
         "rounds": 3,
         "patience": 15,
-        "quick": {  # a few hundred steps: weaker augmentation, or nothing is learned yet
+        "quick": {  # a few hundred steps: weaker augmentation (B, C, fast: dropout), or nothing is learned
             "epochs": 4,
             "rounds": 1,
             "batch": 32,
