@@ -98,6 +98,14 @@ def test_learning_has_epochs_and_for_the_cost_summed_seconds():
     assert rings[0].get_ydata().tolist() == [1.5]
 
 
+@pytest.mark.parametrize(("slower", "expected"), [(1, [5, 10, 20, 50]), (100, [10, 100, 1000])])
+def test_seconds_have_as_many_ticks_as_have_room(slower, expected):
+    slow = HISTORIES["CNN"].assign(seconds=3.0 * slower)
+    cost = plot_learning({"CNN": slow, "DNN": HISTORIES["DNN"]}, STARTS).axes[2]
+    low, high = cost.get_xlim()
+    assert [tick for tick in cost.get_xticks() if low <= tick <= high] == expected
+
+
 def test_every_arm_has_a_panel_with_a_pair_of_lines_per_seed():
     panels = plot_arm_histories({"none": [SHORT, SHORT], "scale": [SHORT]}).axes
     assert [len(panel.get_lines()) for panel in panels] == [4, 2]

@@ -108,8 +108,9 @@ def whole_numbers(axis):
 
 
 def plain_log_ticks(axis):
-    """Place ticks at 1, 2 and 5 times the powers of ten: a log axis over less than a decade has too few else."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    """Place ticks at 1, 2 and 5 times the powers of ten, as far as there is room: powers alone are few in a decade."""
+    decades = np.ptp(np.log10(axis.get_view_interval()))
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if 3 * decades <= axis.get_tick_space() else (1,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
