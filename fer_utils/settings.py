@@ -4,6 +4,8 @@ The parameters of a notebook, the settings of a run and those of a hand-in are a
 """
 
 import ast
+import contextlib
+import json
 import os
 import re
 
@@ -63,10 +65,11 @@ def check(settings, defaults, owner):
 
 def _typed(text, is_text):
     """The value that a word stands for; `is_text` keeps what is no quoted string as it is."""
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = {"true": True, "false": False}.get(text, text)
+    value = text
+    for read in (json.loads, ast.literal_eval):  # as `run.json` has it, or as notebooks do
+        with contextlib.suppress(ValueError, SyntaxError):
+            value = read(text)
+            break
     if text.startswith("file:") and len(text) > 5:  # notebooks and jobs work in other folders
         return f"file:{os.path.abspath(os.path.expanduser(text[5:]))}"
     return text if is_text and not isinstance(value, str) else value
@@ -76,19 +79,12 @@ def _fitted(name, value, default, owner):
     expected, given = type(default), type(value)
     if default is None or given is expected:
         return value
-    if expected is float and (given is int or (given is str and _is_number(value))):  # YAML reads 1e-3 as a string
-        return float(value)
+    if expected is float and given in (int, str):
+        with contextlib.suppress(ValueError):
+            return float(value)  # YAML reads 1e-3 as a string
     if expected in (list, tuple) and given in (list, tuple):
         return expected(value)
     raise SettingsError(
         f"parameter {name} of {owner} is of type {expected.__name__} (default {default!r}); "
         f"{value!r} is of type {given.__name__}"
     )
-
-
-def _is_number(text):
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

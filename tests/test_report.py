@@ -404,6 +404,7 @@ def test_settings_are_read_from_text_and_from_words(text, values):
 
 def test_without_defaults_a_literal_has_its_own_type():
     assert settings.parse("a=007 b=7 c={'x': [1]} d=true") == {"a": "007", "b": 7, "c": {"x": [1]}, "d": True}
+    assert settings.parse('a={"flip": true, "to": null} b=None') == {"a": {"flip": True, "to": None}, "b": None}
 
 
 @pytest.mark.parametrize(
