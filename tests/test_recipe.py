@@ -26,11 +26,11 @@ def table_of(run):
 
 # preset, profile -> settings that differ from the report
 DEVIATIONS = [
-    ("A", "full", {"epochs"}),
-    ("A", "quick", {"augmentation", "batch size", "epochs"}),
+    ("A", "full", {"epochs", "early stopping"}),
+    ("A", "quick", {"augmentation", "batch size", "epochs", "early stopping"}),
     ("A-dnn", "full", set()),
     ("B", "full", set()),
-    ("B", "quick", set()),
+    ("B", "quick", {"early stopping"}),
     ("C", "full", set()),
     ("D", "full", set()),
     ("D-dnn", "full", set()),
@@ -60,7 +60,9 @@ def test_a_preset_without_a_report_has_its_recipe_alone():
 def test_values_are_in_words():
     _, cells = table_of(finished("A"))
     assert cells["epochs"] == ["15 (3 rounds of 15); 1 was the best", "rounds of 20 epochs", "differs"]
-    assert cells["early stopping"] == ["after 15 epochs without progress", "yes, value not stated", "the same"]
+    assert cells["early stopping"] == ["none", "yes, value not stated", "differs"]  # 15 of 15 epochs
+    _, cells = table_of(finished("B"))
+    assert cells["early stopping"][0] == "after 12 epochs without progress"
     _, cells = table_of(finished("E"))
     assert cells["penalty on the weights"][0] == cells["penalty on the weights"][1] == "L1 3×10⁻⁵, L2 5×10⁻⁵"
     _, cells = table_of(finished("fast"))
