@@ -178,7 +178,7 @@ def items(cell, view):
         if observed(cell):
             yield Observation(Text(cell.id, observed(cell)))
     elif cell.cell_type == "markdown":
-        text = Text(cell.id, _with_attachments(cell, view.images))
+        text = Text(cell.id, _with_attachments(cell, view.images), leads="note" in tags)
         yield Wording(text) if "question" in tags else text
     elif cell.cell_type == "code":
         if cell.source.strip() and not tags & HIDDEN_CODE:

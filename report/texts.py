@@ -35,6 +35,7 @@ class Text:
         is_html: whether `source` is HTML.
         shown: what `convert` makes of it, HTML or Typst.
         plain: the same without any markup.
+        leads: whether it stays on the page of what follows it.
     """
 
     cell: str
@@ -42,6 +43,7 @@ class Text:
     is_html: bool = False
     shown: str = ""
     plain: str = ""
+    leads: bool = False
 
 
 @dataclass

@@ -163,7 +163,8 @@ def merged(chapter, project, texts):
     _refresh_listings(notebook, project)
     translations.translate(notebook, texts)
     for number, note in enumerate(notes(chapter, project, texts)):
-        _insert(notebook, _after_title(notebook) + bool(chapter.question.wording), "markdown", f"note-{number}", note)
+        position = _after_title(notebook) + bool(chapter.question.wording)
+        _insert(notebook, position, "markdown", f"note-{number}", note, ["note"])
     if chapter.task.parameters:
         given = "".join(f"\n{name} = {value!r}" for name, value in chapter.task.parameters.items())
         position = next(i for i, c in enumerate(notebook.cells) if _has_tag(c, "parameters")) + 1

@@ -1112,6 +1112,15 @@ def test_a_figure_stays_in_its_section(lines):
     assert text.index("LAST figure") < text.index("Next section") and text.count("A line.") == lines + 2
 
 
+@pytest.mark.parametrize("lines", [38, 39, 40])
+def test_a_note_stays_with_the_text_behind_it(lines):
+    say = shown_by_prose(kind="say", text=["A line.", {}])
+    note = new_markdown_cell("*NOTE*", metadata={"tags": ["note"]})
+    cells = [new_markdown_cell("# T"), new_code_cell("x", outputs=[say] * lines), note, new_markdown_cell("END " * 60)]
+    pages = page_texts(TypstPDFExporter(code="none").from_notebook_node(new_notebook(cells=cells), {"metadata": {}})[0])
+    assert "END" in next(page for page in pages if "NOTE" in page)
+
+
 TALL = "#block(height: 24.5cm, breakable: false, fill: gray)[tall]"
 FLOWS = [  # bodies of chapters -> pages that are mostly blank, though the next one does not begin on purpose
     (["A line.", "Another."], []),
@@ -1128,6 +1137,17 @@ def test_pages_that_are_mostly_blank_are_warned_of(tmp_path, chapters, expected)
     write_files(tmp_path, {"main.typ": source, "words.json": json.dumps(translations.FRAME)})
     warnings = typeset(tmp_path, report=True)[1]
     assert [int(re.match(r"page (\d+) is blank by \d\d%", text)[1]) for text in warnings] == expected
+
+
+def test_a_figure_does_not_float_to_the_head_of_its_own_page(tmp_path):
+    """There it would keep itself from the room that it needs; only the first setting of this page has none."""
+    room = "#context if query(<set>).len() == 0 { v(5cm) }"
+    figure = '#numbered("a", image, [Caption], block(height: 8cm, fill: gray)[A])'
+    head = '#import "kit.typ": *\n#show: report.with(title: "t", cover: false)\n#v(12cm)\nBefore.'
+    source = f"{head}\n{room}\n{figure}\n#metadata(none) <set>"
+    write_files(tmp_path, {"main.typ": source, "words.json": json.dumps(translations.FRAME)})
+    (page,) = page_texts(typeset(tmp_path)[0])
+    assert page.index("Before") < page.index("Caption")
 
 
 def test_places_that_take_turns_are_settled(tmp_path):
