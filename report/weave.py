@@ -90,7 +90,7 @@ def weave(chapter, project, lang, code, folder, apart=False):
     heading = {"id": name, **settings, "points": chapter.question.points}
     heading["part"] = texts.markdown(chapter.question.part) or None
     files = {
-        answer_file(chapter): answer_source(chapter.task.receipt(project)["failure"], made.answer),
+        answer_file(chapter): answer_source(chapter, project, made.answer),
         f"{name}.typ": f"{KIT}#question(..{literal(heading)}, title: [{made.title}])\n{before}{made.parts['chapter']}",
     }
     files |= {file: KIT + made.parts[place] for place, file in behind_files(chapter).items()}
@@ -111,10 +111,11 @@ def answer_file(chapter):
     return f"{chapter.question.id}-answer.typ"
 
 
-def answer_source(failure, answer):
+def answer_source(chapter, project, answer):
     """Return the Typst source of what the table of answers says of a question; `answer` is (cell, Typst) or None."""
+    failure = chapter.task.receipt(project)["failure"]
     said = "#unanswered" if failure else "//@ cell {}\n{}".format(*answer) if answer else "–"
-    return f"{KIT}{said}\n"
+    return f"{KIT}{said}{' #in-quick' if chapter.postponed else ''}\n"
 
 
 def _convert(chapter, project, texts, code, apart):
