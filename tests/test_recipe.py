@@ -32,7 +32,7 @@ DEVIATIONS = [
     ("B", "full", set()),
     ("B", "quick", {"early stopping"}),
     ("C", "full", set()),
-    ("D", "full", set()),
+    ("D", "full", {"epochs"}),
     ("D-dnn", "full", set()),
     ("E", "full", set()),
     ("E", "quick", {"epochs"}),
