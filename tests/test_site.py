@@ -241,6 +241,15 @@ def test_the_contents_say_each_answer(site):
     assert "見圖。" in site.pages["index.zh-TW.html"].text or "見Figure。" in site.pages["index.zh-TW.html"].text
 
 
+def test_an_answer_in_profile_quick_is_marked(tmp_path):
+    project, lacked = make_project(tmp_path), {"missing": ["B-full-s0-12345678"], "seconds": 4500}
+    edition = project.edition("complete")
+    chapters = [Chapter(q, Task(q.notebook, {}, "key", {"data": ""}), lacked) for q in edition.questions]
+    pages.write(project, edition, chapters, langs=["en"])
+    contents = read(project)["index.html"].text.replace("x2", "x^2")
+    assert "Faces & x^2 See Figure. So it is. (in profile quick) Method" in contents
+
+
 def test_pages_are_sound(site):
     for name, page in site.pages.items():
         assert len(page.ids) == len(set(page.ids)), name

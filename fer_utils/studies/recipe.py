@@ -87,7 +87,7 @@ def table(run, network):
         List of dicts with the keys in COLUMNS: texts; the last two keys only with a report, None where it says nothing.
     """
     info, own = run.info, run.info["settings"] | {"penalty": penalty(network)}
-    if (own["patience"] or 0) >= own["epochs"]:  # nothing can be stopped by it
+    if (own["patience"] or 0) + 1 >= own["epochs"]:  # a round ends before it can be stopped
         own["patience"] = None
     report, stated = presets.REPORTED.get(own["preset"]), STATED.get(own["preset"], {})
     shown = [name for name in LABELS if name in stated or name not in SPECIAL or is_on(own[name])]

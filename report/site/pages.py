@@ -76,6 +76,7 @@ def _questions(project, chapters, lang, code, words):
                 "eyebrow": _eyebrow(question, words),
                 "part": known.markdown(question.part),
                 "failure": weave.failure_line(failure) if failure else None,
+                "in_quick": bool(chapter.postponed),
                 "answer": next((item.answer.plain for item in items if isinstance(item, cells.Short)), None),
             }
         )

@@ -27,7 +27,7 @@ def pieces(item, prefix, media, follow=None):
         case Text(is_html=True) if "<table" in item.source:
             return ["#plain-table[\n", item, "\n]"]
         case Text(leads=True):
-            return ["#block(width: 100%, sticky: true)[\n", item, "\n]"]
+            return ["#held[\n", item, "\n]"]
         case Text():
             return [item]
         case Wording(text=text):
