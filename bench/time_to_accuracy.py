@@ -16,8 +16,8 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from fer_utils import data, runs
+from fer_utils.claims import HUMAN
 from fer_utils.plots import style
-from fer_utils.presets import HUMAN
 
 GOAL = 0.62
 RECIPE = {

@@ -17,6 +17,7 @@ own         networks of one's own: notebooks/mine.py, a function in a cell, a Ke
 adapt       any Keras model -> the kit's form, ending in `logits`, `probs`
 plain       a network of the kit -> the same of Keras' own layers alone, for a file that opens anywhere
 models      one plain builder function a network
+claims      what the student reports say of their networks and trainings
 presets     literal settings of every system, and the profiles smoke / quick / full
 settings    `name=value` words -> typed values
 recorded    full trainings on FER2013 that ship with the kit, small ones with weights: preset="pretrained:tiny"

@@ -364,26 +364,3 @@ def tempered(logits, temperature):
     from scipy.special import softmax
 
     return softmax(np.asarray(logits, dtype=np.float64) / temperature, axis=1)
-
-
-# -- robustness --------------------------------------------------------------------------------------------------------
-
-DIRECTIONS = np.array([(0, 1), (0, -1), (1, 0), (-1, 0)])  # (down, right): right, left, down, up
-
-
-def shifted(images, pixels, seed=0):
-    """Shift each image in a random direction (right, left, down or up) and repeat its edge.
-
-    Args:
-        images: (n, height, width, 1) of any dtype.
-        pixels: distance, int from 0.
-        seed: draws the direction of each image; the same ones for every distance.
-
-    Returns:
-        Array of the same shape and dtype.
-    """
-    n, height, width, _ = images.shape
-    down, right = pixels * DIRECTIONS[np.random.default_rng(seed).integers(len(DIRECTIONS), size=n)].T
-    rows = np.clip(np.arange(height) - down[:, None], 0, height - 1)
-    columns = np.clip(np.arange(width) - right[:, None], 0, width - 1)
-    return images[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]

@@ -6,7 +6,6 @@ does not say a setting, a usual one stands here. Networks of one's own (`own`) h
 """
 
 from fer_utils import own
-from fer_utils.words import marked
 
 PRESETS = {
     # A (2017 Fall): three conv blocks; shift, rotation and noise; early stopping, and the whole repeated in a loop. How
@@ -208,27 +207,7 @@ PROFILES = {
     "full": {"limit": None},  # the reports' own epochs
 }
 
-# What the reports claim: accuracy (with "< ": below, "≈ ": about), where it was measured ("Kaggle": the public
-# leaderboard; None: not stated), how long the network was trained, and how many sweeps over Training (28,709) that is.
-ROUNDS, STEPS, FIFTY = marked("rounds of 20 epochs", "100 epochs of 400 × 32 images", "50 epochs")
-_COLUMNS = "parameters", "accuracy", "sign", "split", "training", "epochs"
-_CLAIMS = {
-    "A": (629_077, 0.65478, "", "Kaggle", ROUNDS, None),
-    "A-dnn": (623_422, 0.20, "< ", "validation", None, None),
-    "B": (8_019_463, 0.70, "≈ ", "Kaggle", None, None),
-    "B-dnn": (13_643_783, 0.30, "≈ ", None, None, None),
-    "C": (4_103_495, None, "", None, None, None),
-    "D": (13_562_119, 0.6296, "", None, STEPS, 100 * 400 * 32 / 28_709),
-    "D-dnn": (1_387_207, 0.2655, "", None, STEPS, 100 * 400 * 32 / 28_709),
-    "E": (1_919_975, 0.62217, "", "Kaggle", FIFTY, 50),
-    "E-dnn": (2_076_697, 0.36639, "", "Kaggle", FIFTY, 50),
-}
-REPORTED = {preset: dict(zip(_COLUMNS, claims, strict=True)) for preset, claims in _CLAIMS.items()}
 KIT = ("fast", "tiny")  # the presets of no report, made for accuracy at little compute, that are recorded
-
-# Share of images on which people agree with the labels, low and high: 65 ± 5 %.
-# Goodfellow et al. (2013), Challenges in Representation Learning, arXiv:1307.0414.
-HUMAN = (0.60, 0.70)
 
 
 def settings(preset, profile):

@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 
-from fer_utils import cluster, data, metrics, presets, recorded, runs
+from fer_utils import claims, cluster, data, metrics, presets, recorded, runs
 from fer_utils.finished import Finished, RunError, epochs_so_far
 from fer_utils.own import NetworkError
 from fer_utils.settings import SettingsError
@@ -44,8 +44,8 @@ def results():
         "| system | its report | PublicTest (n = 3,589) | epochs | hours | PFLOP |",
         "|---|---|---|---:|---:|---:|",
     ]
-    for preset in [*presets.REPORTED, *presets.KIT]:
-        run, said, claim = Finished(recorded.FOLDER / preset), presets.REPORTED.get(preset), "the kit's own"
+    for preset in [*claims.REPORTED, *presets.KIT]:
+        run, said, claim = Finished(recorded.FOLDER / preset), claims.REPORTED.get(preset), "the kit's own"
         if said:
             where = said["split"] or "split not stated"
             claim = f"{said['sign']}{number(said['accuracy'], '.1%')} ({where})" if said["accuracy"] else "–"

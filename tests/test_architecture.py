@@ -36,7 +36,8 @@ MAY_IMPORT = {
     "labels": {"words"},
     "settings": set(),
     "own": set(),
-    "presets": {"own", "words"},
+    "claims": {"words"},
+    "presets": {"own"},
     "prose": {"words", "listings", "plots.style"},
     "machine": set(),
     "augment": {"machine"},
@@ -78,7 +79,7 @@ MAY_IMPORT = {
     },
     "estimate": {"labels", "augment", "own", "training", "finished", "words"},
     "trainings": {
-        *("data", "metrics", "own", "presets", "recorded", "runs", "finished", "settings", "words"),
+        *("claims", "data", "metrics", "own", "presets", "recorded", "runs", "finished", "settings", "words"),
         *("cluster", "studies.selftrain"),
     },
     "predict": {"labels", "plain", "readers", "finished", "runs", "settings", "training"},
@@ -93,7 +94,7 @@ MAY_IMPORT = {
     "studies": set(),
     "studies.compare": {"labels", "metrics"},
     "studies.matched": {"metrics", "recorded", "runs"},
-    "studies.recipe": {"presets"},
+    "studies.recipe": {"claims"},
     "studies.mistakes": {"labels", "metrics"},
     "studies.parts": {"labels", "metrics"},
     "studies.duplicates": {"labels", "data", "metrics"},
@@ -218,12 +219,13 @@ TRAINED = {
 # notebook -> what else its key holds; an edit of any other module runs it not again
 ALSO = {
     "cnn": {
-        *("plots.architecture", "plots.images", "plots.training", "explain.graph", "explain.blocks", "studies.recipe"),
+        *("claims", "plots.architecture", "plots.images", "plots.training", "explain.graph", "explain.blocks"),
+        "studies.recipe",
     },
     "confusion": {"plots.classes", "plots.images", "plots.networks", "studies.duplicates", "studies.mistakes"},
-    "curves": {"plots.networks", "plots.training", "studies.matched", "studies.recipe"},
+    "curves": {"claims", "plots.networks", "plots.training", "studies.matched", "studies.recipe"},
     "dataset": {"plots.classes", "plots.images", "studies.duplicates", "studies.leaks"},
-    "dnn": {"plots.images", "plots.networks", "studies.matched", "studies.recipe"},
+    "dnn": {"claims", "plots.images", "plots.networks", "studies.matched", "studies.recipe"},
     "ensemble": {"plots.networks", "studies.compare"},
     "feature_maps": {"plots.maps", "explain.graph", "explain.saliency", "explain.feature_maps", "explain.fields"},
     "filters": {
@@ -236,7 +238,7 @@ ALSO = {
     "preprocessing": {"plots.arms", "plots.images", "explain.graph", "explain.blocks", "studies.compare"},
     "saliency": {"plots.maps", "explain.graph", "explain.saliency", "explain.checks", "studies.parts"},
     "self_training": {"plots.arms", "explain.graph", "explain.blocks", "studies.compare", "studies.selftrain"},
-    "systems": {"plots.networks", "plots.training", "studies.compare"},
+    "systems": {"claims", "plots.networks", "plots.training", "studies.compare"},
 }
 KEYS = {notebook: TRAINED | also for notebook, also in ALSO.items()}
 KEYS["math"] = {

@@ -108,3 +108,27 @@ def test_overfitting_is_seldom_found_on_a_noisy_plateau_and_always_in_a_rise():
     ]
     assert sum(start is not None for start in found[0]) <= 5
     assert all(start is not None and abs(start - 8) < 4 for start in found[1])
+
+
+@pytest.mark.parametrize("pixels", [0, 1, 6])
+def test_shifted_moves_each_image_in_its_own_direction_and_repeats_the_edge(pixels):
+    row, column = np.mgrid[:48, :48]
+    images = np.broadcast_to((row * 5).astype(np.uint8)[None, ..., None], (40, 48, 48, 1))
+    images = np.where(np.arange(40)[:, None, None, None] % 2, images, images.transpose(0, 2, 1, 3))
+    moved = matched.shifted(images, pixels)
+    assert moved.shape == images.shape and moved.dtype == images.dtype
+    clip = lambda x: np.clip(x, 0, 47)  # noqa: E731
+    shifts = [
+        (row, clip(column - pixels)),
+        (row, clip(column + pixels)),
+        (clip(row - pixels), column),
+        (clip(row + pixels), column),
+    ]
+    expected = np.array([[image[where] for where in shifts] for image in images])  # (40, 4, 48, 48, 1)
+    fits = (expected == moved[:, None]).all(axis=(2, 3, 4))
+    assert fits.any(axis=1).all()
+    if pixels:
+        assert fits.any(axis=0).all() and not fits.all(axis=1).any()  # all four directions occur
+        assert (matched.shifted(images, pixels) == moved).all()
+    else:
+        assert (moved == images).all()

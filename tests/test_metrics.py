@@ -207,27 +207,3 @@ def test_temperature_finds_the_factor_of_overconfidence(true_temperature):
     assert found == pytest.approx(true_temperature, rel=0.1)
     before, after = (metrics.calibration_error(truth, metrics.tempered(logits, t)) for t in (1, found))
     assert after < 0.03 and (true_temperature == 1 or after < before)
-
-
-@pytest.mark.parametrize("pixels", [0, 1, 6])
-def test_shifted_moves_each_image_in_its_own_direction_and_repeats_the_edge(pixels):
-    row, column = np.mgrid[:48, :48]
-    images = np.broadcast_to((row * 5).astype(np.uint8)[None, ..., None], (40, 48, 48, 1))
-    images = np.where(np.arange(40)[:, None, None, None] % 2, images, images.transpose(0, 2, 1, 3))
-    moved = metrics.shifted(images, pixels)
-    assert moved.shape == images.shape and moved.dtype == images.dtype
-    clip = lambda x: np.clip(x, 0, 47)  # noqa: E731
-    shifts = [
-        (row, clip(column - pixels)),
-        (row, clip(column + pixels)),
-        (clip(row - pixels), column),
-        (clip(row + pixels), column),
-    ]
-    expected = np.array([[image[where] for where in shifts] for image in images])  # (40, 4, 48, 48, 1)
-    fits = (expected == moved[:, None]).all(axis=(2, 3, 4))
-    assert fits.any(axis=1).all()
-    if pixels:
-        assert fits.any(axis=0).all() and not fits.all(axis=1).any()  # all four directions occur
-        assert (metrics.shifted(images, pixels) == moved).all()
-    else:
-        assert (moved == images).all()

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fer_utils import augment, models, presets, runs
+from fer_utils import augment, claims, models, presets, runs
 from fer_utils.studies import recipe
 
 
@@ -12,7 +12,7 @@ def finished(preset, profile="full", images=25_837, **given):
     """Stands for a Finished of these settings, trained for all its epochs."""
     settings = runs.Run(preset=preset, profile=profile, data="x", depends=[], **given).settings()
     known = {"epochs": settings["epochs"], "best_epoch": 1, "seconds": 4113.7, "processor": "a machine, 2 cores"}
-    parameters = presets.REPORTED.get(preset, {"parameters": 5})["parameters"]
+    parameters = claims.REPORTED.get(preset, {"parameters": 5})["parameters"]
     info = {"settings": settings, "parameters": parameters, "data": {"training_images": images}, **known}
     return SimpleNamespace(info=info, is_recorded=False)
 
@@ -78,7 +78,7 @@ def test_every_setting_has_a_label_and_every_augmentation_words():
     own = {"preset", "source", "data", "depends", "infra", "model", "model_settings"}
     assert set(runs.Run.model_fields) - own == set(recipe.LABELS) - {"penalty"}
     assert set(augment.SETTINGS) == set(recipe.AMOUNTS)
-    assert set(recipe.STATED) <= set(presets.REPORTED)
+    assert set(claims.STATED) <= set(claims.REPORTED)
 
 
 @pytest.mark.parametrize("preset", presets.PRESETS)

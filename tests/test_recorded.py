@@ -9,7 +9,7 @@ import numpy as np
 import pydantic
 import pytest
 
-from fer_utils import data, estimate, metrics, presets, recorded, runs, trainings
+from fer_utils import claims, data, estimate, metrics, presets, recorded, runs, trainings
 from fer_utils.finished import LongTraining
 from fer_utils.studies import selftrain
 
@@ -236,7 +236,7 @@ def test_a_record_is_complete(name):
 
 def test_records_are_what_their_presets_train():
     """`Run(preset=E, profile=full)` on FER2013 finds the record of E."""
-    for name in set(recorded.names()) & set(presets.REPORTED):
+    for name in set(recorded.names()) & set(claims.REPORTED):
         settings = recorded.info(name)["settings"]
         run = runs.Run(preset=name, profile="full", seed=settings["seed"], data=settings["data"], depends=[])
         assert run.record() == recorded.FOLDER / name, name

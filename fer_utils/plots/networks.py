@@ -107,7 +107,7 @@ def plot_systems(ours, reported, human):
         ours: dict of name -> (compute, metrics.Estimate): of a report's system ("A CNN"), or of a network of the kit's
             own ("fast"), whose name is written beside its mark; compute of the training in PFLOP.
         reported: dict of name -> (compute, accuracy); compute is None where it is not reported.
-        human: (low, high) of human accuracy, such as `presets.HUMAN`.
+        human: (low, high) of human accuracy, such as `claims.HUMAN`.
     """
     figure, (axis,) = style.new_panels(3.4)
     _draw_human(axis, *human)

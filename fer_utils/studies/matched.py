@@ -1,9 +1,12 @@
 """A CNN and a fully connected network (DNN) of its size, trained so that they can be compared."""
 
+import numpy as np
+
 from fer_utils import metrics, recorded, runs
 from fer_utils.words import words
 
 QUICK_EPOCHS = 15  # on few images a DNN starts to learn later than a CNN; its epochs are cheap
+DIRECTIONS = np.array([(0, 1), (0, -1), (1, 0), (-1, 0)])  # (down, right): right, left, down, up
 
 
 def train_pair(dataset, preset, profile, seed=0, epochs=None):
@@ -77,3 +80,21 @@ def overfitting_starts(history, level=0.05):
     falls = linregress(later["epoch"], later["loss"]).slope < 0
     rises = linregress(later["epoch"], later["val_loss"], alternative="greater").pvalue < level
     return int(history["epoch"].iloc[lowest]) if falls and rises else None
+
+
+def shifted(images, pixels, seed=0):
+    """Shift each image in a random direction (right, left, down or up) and repeat its edge.
+
+    Args:
+        images: (n, height, width, 1) of any dtype.
+        pixels: distance, int from 0.
+        seed: draws the direction of each image; the same ones for every distance.
+
+    Returns:
+        Array of the same shape and dtype.
+    """
+    n, height, width, _ = images.shape
+    down, right = pixels * DIRECTIONS[np.random.default_rng(seed).integers(len(DIRECTIONS), size=n)].T
+    rows = np.clip(np.arange(height) - down[:, None], 0, height - 1)
+    columns = np.clip(np.arange(width) - right[:, None], 0, width - 1)
+    return images[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]

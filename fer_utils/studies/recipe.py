@@ -1,23 +1,7 @@
 """The recipe of a training in words: what was chosen, beside what a student report says that it chose."""
 
-from fer_utils import presets
+from fer_utils import claims
 from fer_utils.words import duration, joined, marked, number, words
-
-# What the reports say of their trainings; True: named without its value. What is left out they do not say; for how long
-# they trained is in `presets.REPORTED`.
-PENALTY = (3e-5, 5e-5)  # E: L1 and L2 of every kernel
-_A = {"normalisation": "scale", "augmentation": {"shift": 0.1, "rotation": 35.0, "noise": 0.05}}
-_D = {"optimizer": "adadelta", "learning_rate": 0.1, "batch": 32}
-_E = {"normalisation": True, "optimizer": "adam", "penalty": PENALTY}
-STATED = {
-    "A": _A | {"batch": 75, "epochs": 20, "rounds": True, "patience": True},
-    "A-dnn": _A | {"patience": None},
-    "B": {"augmentation": dict.fromkeys(("flip", "crop", "rotation"), True), "imbalance": "resample", "patience": True},
-    "D": _D,
-    "D-dnn": _D,
-    "E": _E | {"augmentation": {"rotation": 31.4, "flip": True}},
-    "E-dnn": _E,
-}
 
 LABELS = {  # settings in the order of the table
     "limit": words("training images"),
@@ -89,7 +73,7 @@ def table(run, network):
     info, own = run.info, run.info["settings"] | {"penalty": penalty(network)}
     if (own["patience"] or 0) + 1 >= own["epochs"]:  # a round ends before it can be stopped
         own["patience"] = None
-    report, stated = presets.REPORTED.get(own["preset"]), STATED.get(own["preset"], {})
+    report, stated = claims.REPORTED.get(own["preset"]), claims.STATED.get(own["preset"], {})
     shown = [name for name in LABELS if name in stated or name not in SPECIAL or is_on(own[name])]
     rows = [_row(words("parameters"), f"{info['parameters']:,}", report and f"{report['parameters']:,}")]
     rows.append(_row(words("loss"), words("cross-entropy")))
