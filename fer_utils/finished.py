@@ -81,7 +81,7 @@ class Finished:
 
     @property
     def pflop(self):
-        """Operations of the training in PFLOP, with those of the weights it began with where a record tells them."""
+        """Operations of the training in PFLOP, with those of the weights that it began with, if any."""
         return float(self.pflop_by_epoch.sum()) + self.info.get("pflop_before", 0.0)
 
     @property

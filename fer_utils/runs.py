@@ -299,9 +299,11 @@ class Run(Stored):
         if name := recorded.name_in(self.preset):
             recorded.refuse_seen(name, dataset)
         if name or own.kind(self.preset) == "file":
-            return training.adopt(self.settings(), dataset, folder)
+            before = Finished(recorded.FOLDER / name).pflop if name else 0.0
+            return training.adopt(self.settings(), dataset, folder, before)
         settings = self.settings() | {"source": self.source}
-        start, teachers = ([run.model() for run in fit_all(of(settings), dataset)] for of in (start_run, teacher_runs))
+        start, teachers = (fit_all(of(settings), dataset) for of in (start_run, teacher_runs))
+        teachers = [run.model() for run in teachers]
         label_probs = ferplus.label_probs(dataset) if self.votes else None
         training.train(self.settings(), dataset, folder, teachers, label_probs, *start)
 

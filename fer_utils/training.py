@@ -51,7 +51,7 @@ def train(settings, dataset, folder, teachers=(), label_probs=None, start=None):
         folder: Path; may hold the state of an interrupted training of the same settings, which is then resumed.
         teachers: models whose mean prediction becomes part of an image's target (distillation).
         label_probs: (n, 7) for the training set, mixed into the targets by the setting `votes`.
-        start: model whose weights this training starts with; None: weights drawn from the seed.
+        start: finished run whose weights this training starts with; None: weights drawn from the seed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     images, labels, targets = training_part(dataset, settings["limit"], settings["votes"], label_probs)
@@ -71,18 +71,18 @@ def train(settings, dataset, folder, teachers=(), label_probs=None, start=None):
             model.load_weights(folder / "best.weights.h5")
         if settings["sizes"]:
             model = of_one_size(model, settings, images)
-        finish(model, settings, dataset, folder, policy, used=len(images))
+        finish(model, settings, dataset, folder, policy, used=len(images), before=start.pflop if start else 0.0)
 
 
-def adopt(settings, dataset, folder):
-    """Make a finished run of trained weights, the kit's or a file's: nothing is trained, the images are scored."""
+def adopt(settings, dataset, folder, before):
+    """Make a finished run of trained weights, the kit's (made by `before` PFLOP) or a file's: it only scores images."""
     folder.mkdir(parents=True, exist_ok=True)
     name = recorded.name_in(settings["preset"])
     with precision(settings) as policy:
         model = recorded.load(name) if name else adapt.load(settings["preset"])
         told = recorded.FOLDER / name / "history.csv" if name else None
         (folder / "history.csv").write_text(told.read_text() if told else adapt.history(model, *dataset.part("val")))
-        finish(model, settings, dataset, folder, policy, used=0)
+        finish(model, settings, dataset, folder, policy, used=0, before=before)
 
 
 def tell_device(settings, policy):
@@ -147,11 +147,11 @@ def class_weights(labels):
 
 
 def prepare(settings, images, start=None):
-    """Return the compiled model with its initial weights: drawn from the run's seed, or those of the model `start`."""
+    """Return the compiled model with its initial weights: drawn from the run's seed, or those of the run `start`."""
     keras.utils.set_random_seed(settings["seed"])
     model = build(settings, images, **({"side": None} if settings["sizes"] else {}))
     if start is not None:
-        model.set_weights(start.get_weights())
+        model.set_weights(start.model().get_weights())
     model.compile(
         optimizer=optimizer(settings, steps=math.ceil(len(images) / settings["batch"])),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings["label_smoothing"]),
@@ -471,7 +471,7 @@ def best_precision(settings):
 # -- the end of a training ---------------------------------------------------------------------------------------------
 
 
-def finish(model, settings, dataset, folder, policy, used):
+def finish(model, settings, dataset, folder, policy, used, before):
     """Score the model and write the results of a run."""
     logits, scores = score(model, dataset, ["val"], settings["tta"])
     test_logits, test_scores = score_once(model, dataset, settings["tta"])
@@ -485,6 +485,7 @@ def finish(model, settings, dataset, folder, policy, used):
         "flops": models.flops(model),
         "layers": models.describe(model),
         **own.kept(settings["model"]),
+        **({"pflop_before": before} if before else {}),
     }
     logits, scores = logits | test_logits, scores | test_scores
     write_results(folder, model, settings, dataset, policy, used, logits, scores, **facts)

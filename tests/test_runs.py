@@ -464,6 +464,7 @@ def test_a_training_starts_with_another_runs_weights(on_few_faces, store):
     second = runs.Run(**own, learning_rate=1e-6, start={"preset": "small", "epochs": 3, "augmentation": {}}).fit()
     np.testing.assert_allclose(second.logits(dataset, "val"), first.logits(dataset, "val"), atol=0.05)
     assert second.info["settings"]["depends"] == [first.folder.name]
+    assert first.pflop > 0 and second.pflop == pytest.approx(first.pflop * 4 / 3)  # one epoch after three
 
 
 def test_another_run_may_be_named_by_its_preset(on_few_faces, store):
