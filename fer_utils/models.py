@@ -240,6 +240,30 @@ def cnn_fast(widths=(64, 96, 128, 192), dropout=0.4, side=IMAGE_SHAPE[0], **norm
     return classify(inputs, x, "cnn_fast")
 
 
+def cnn_large(stem=32, widths=(64, 128, 256, 512), dropout=0.3, side=IMAGE_SHAPE[0], **normalisation):
+    """The kit's largest net: a conv, then a conv and a residual block a width, with batch norm. 7,849,127 parameters.
+
+    References:
+        He et al. (2016), Deep Residual Learning for Image Recognition, arXiv:1512.03385.
+    """
+    inputs, x = start(shape=(side, side, 1), **normalisation)
+    settings = {"padding": "same", "use_bias": False, "kernel_initializer": "he_normal"}
+
+    def convolved(x, filters, name, pool=False):
+        x = Conv2D(filters, 3, name=f"conv2d_{name}", **settings)(x)
+        x = layers.MaxPooling2D(2, name=f"pool_{name}")(x) if pool else x  # before batch norm: a quarter of the work
+        return layers.ReLU(name=f"relu_{name}")(BatchNormalization(name=f"bn_{name}")(x))
+
+    x = convolved(x, stem, "1", pool=True)
+    for block, filters in enumerate(widths, start=2):
+        x = convolved(x, filters, f"{block}_1")
+        y = convolved(convolved(x, filters, f"{block}_2"), filters, f"{block}_3")
+        x = layers.Add(name=f"add_{block}")([x, y])
+        x = layers.MaxPooling2D(2, name=f"pool_{block}")(x) if block <= len(widths) else x
+    x = layers.GlobalAveragePooling2D(name="mean")(x)
+    return classify(inputs, layers.Dropout(dropout, name="drop")(x), "cnn_large")
+
+
 def dnn(widths=(197, 826), dropout=0.0, name="dnn", **normalisation):
     """A plain DNN: the image flattened, then ReLU layers of these widths."""
     inputs, x = start(**normalisation)
@@ -282,10 +306,8 @@ def matched_widths(parameters, tolerance=1e-3):
     return min(pairs)[1:]
 
 
-BUILDERS = {
-    build.__name__: build
-    for build in (cnn_a, dnn_a, cnn_b, dnn_b, cnn_c, cnn_d, dnn_d, cnn_e, dnn_e, cnn_small, cnn_fast, dnn, dnn_matched)
-}
+_A_TO_E = (cnn_a, dnn_a, cnn_b, dnn_b, cnn_c, cnn_d, dnn_d, cnn_e, dnn_e)
+BUILDERS = {build.__name__: build for build in (*_A_TO_E, cnn_small, cnn_fast, cnn_large, dnn, dnn_matched)}
 
 
 def build(name, **settings):
