@@ -177,7 +177,7 @@ PRESETS = {
         },
         "smoke": {"sizes": []},
     },
-    # Larger, for the best accuracy in some hours (bench/fast.md); its record learned from votes, too, in two trainings.
+    # The first of two trainings of the most accurate network, without its votes: `make reproduce R=large` does both.
     "large": {
         "model": "cnn_large",
         "normalisation": "zscore",
@@ -224,7 +224,7 @@ PROFILES = {
     "full": {"limit": None},  # the reports' own epochs
 }
 
-KIT = ("fast", "tiny")  # the presets of no report, made for accuracy at little compute, that are recorded
+KIT = ("large", "fast", "tiny")  # the presets of no report, made for accuracy at little compute, that are recorded
 
 
 def settings(preset, profile):
